@@ -1,0 +1,30 @@
+"""Datasets and datamodules: videos in, batches out.
+
+One batch contract for all of them:
+
+- **Training clips**: `frames` float32 RGB (B, T, 3, H, W) in [0, 1], after the transforms on the device; `sequence`, B
+  names.
+- **Evaluation sequences**, one per step (``batch_size=None``), everything lazy: `sequence` its name; `frames` a
+  `FrameSource` of uint8 (H, W, 3); `prompts` {frame index: (H, W) uint8 ids given to the tracker}; `targets` a
+  sequence of (H, W) uint8 ids or None per frame, or None without ground truth; `object_ids` of the first mask;
+  `palette` of the dataset's masks or None.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vos_lightning.data.datamodules.video_folder import VideoFolderDataModule
+
+_HOMES = {
+    "VideoFolderDataModule": "vos_lightning.data.datamodules.video_folder",
+}
+
+__all__ = ["VideoFolderDataModule"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Import a datamodule when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,1 @@
+"""Transforms: of clips on the device, of images with masks on the CPU."""

@@ -1,0 +1,143 @@
+"""Training clips: a few frames of one video, decoded as uint8, cut to one size so that clips collate."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset
+
+from vos_lightning.data.index import VideoRecord
+from vos_lightning.data.sampling import ClipKey, ClipSampling, clip_generator
+from vos_lightning.errors import VOSError
+from vos_lightning.io.frame_source import FrameSource
+from vos_lightning.io.frames import open_frames
+
+# how many videos a batch that lost every clip tries before giving up
+_REPLACEMENTS = 100
+
+
+class SkippedClip(NamedTuple):
+    """A clip that could not be decoded: it is left out of its batch and reported by the datamodule."""
+
+    sequence: str
+    reason: str
+
+
+class ClipDataset(Dataset[dict[str, Any]]):
+    """Random clips of a list of videos.
+
+    An item is a dict: `frames` uint8 (T, 3, size, size) RGB, `sequence` the video's name, `seed` an int64 of the clip
+    for whatever is drawn later (device transforms). Items depend on (seed, epoch, index) alone.
+
+    Args:
+        videos: readable videos with at least ``sampling.length`` frames.
+        sampling: how frames are chosen.
+        size: frames are resized so that their short side is this, while decoding, then cut to a random square shared by
+            the clip, in pixels.
+        clips_per_video: clips drawn from each video per epoch; ``len(dataset)`` is this times the number of videos.
+        seed: of all draws.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[VideoRecord],
+        sampling: ClipSampling,
+        size: int = 256,
+        clips_per_video: int = 1,
+        seed: int = 0,
+    ) -> None:
+        """Keep the list; files are opened by the process that reads them."""
+        self.videos = list(videos)
+        self.sampling = sampling
+        self.size = size
+        self.clips_per_video = clips_per_video
+        self.seed = seed
+
+    def __len__(self) -> int:
+        """Clips per epoch."""
+        return len(self.videos) * self.clips_per_video
+
+    def __getitem__(self, key: ClipKey | int) -> dict[str, Any]:
+        """Decode one clip.
+
+        Raises:
+            VOSError: the video can't be read.
+        """
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        if not isinstance(key, tuple) and not 0 <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        return self._draw(ClipKey(epoch, index), self.videos[index % len(self.videos)])
+
+    def __getitems__(self, keys: Sequence[ClipKey | int]) -> list[dict[str, Any] | SkippedClip]:
+        """Decode a batch; clips that can't be read come back as `SkippedClip`, and at least one clip is a clip.
+
+        A batch that lost every clip gets one from the next readable video: an empty batch would stop training.
+
+        Raises:
+            VOSError: a hundred videos in a row can't be read.
+        """
+        items = [self._try(key, shift=0) for key in keys]
+        shift = 1
+        while not any(isinstance(item, dict) for item in items):
+            if shift > _REPLACEMENTS:
+                raise VOSError(f"{items[-1].sequence}: {items[-1].reason}; {shift} videos in a row can't be read")  # type: ignore[union-attr]
+            items.append(self._try(keys[0], shift))
+            shift += 1
+        return items
+
+    def _try(self, key: ClipKey | int, shift: int) -> dict[str, Any] | SkippedClip:
+        key = key if isinstance(key, tuple) else ClipKey(0, key)
+        video = self.videos[(key.index + shift) % len(self.videos)]
+        try:
+            return self._draw(key, video)
+        except VOSError as error:
+            return SkippedClip(video.name, str(error))
+
+    def open(self, video: VideoRecord) -> FrameSource:
+        """The frames of a video, in the process that reads them."""
+        return open_frames(video.path)
+
+    def _draw(self, key: ClipKey, video: VideoRecord) -> dict[str, Any]:
+        generator = clip_generator(self.seed, key)
+        indices = self.sampling.indices(video.num_frames, video.fps, generator)
+        frames = self.open(video).read(indices, short_side=self.size)
+        return {
+            "frames": random_square(frames, self.size, generator),
+            "sequence": video.name,
+            "seed": int(torch.randint(2**62, (), generator=generator)),
+        }
+
+
+def random_square(frames: Sequence[npt.NDArray[np.uint8]], size: int, generator: torch.Generator) -> torch.Tensor:
+    """Cut the same random square out of every frame.
+
+    Args:
+        frames: T arrays (H, W, 3), all of one size, no side shorter than `size`.
+        size: side of the square, in pixels.
+        generator: source of the draw.
+
+    Returns:
+        uint8 (T, 3, size, size).
+    """
+    height, width = frames[0].shape[:2]
+    down, right = torch.rand(2, generator=generator).tolist()
+    top, left = int(down * (height - size + 1)), int(right * (width - size + 1))
+    clip = np.stack([frame[top : top + size, left : left + size] for frame in frames])
+    return torch.from_numpy(np.ascontiguousarray(clip.transpose(0, 3, 1, 2)))
+
+
+def collate_clips(items: Sequence[dict[str, Any] | SkippedClip]) -> dict[str, Any]:
+    """Stack clips.
+
+    Returns:
+        `frames` uint8 (B, T, 3, size, size), `sequence` B names, `seed` int64 (B,), and `skipped`, the clips left out.
+    """
+    clips = [item for item in items if isinstance(item, dict)]
+    return {
+        "frames": torch.stack([clip["frames"] for clip in clips]),
+        "sequence": [clip["sequence"] for clip in clips],
+        "seed": torch.tensor([clip["seed"] for clip in clips]),
+        "skipped": [item for item in items if isinstance(item, SkippedClip)],
+    }

@@ -1,0 +1,1 @@
+"""LightningDataModules; import them from `vos_lightning.data`."""

@@ -1,0 +1,169 @@
+"""What all training datamodules share: clips in, batches out, transforms on the device, bad videos reported."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from torch.utils.data import DataLoader
+
+from vos_lightning.data.clips import ClipDataset, SkippedClip, collate_clips
+from vos_lightning.data.davis import davis_sequences, davis_year
+from vos_lightning.data.index import VideoIndex
+from vos_lightning.data.loading import ClipLoader
+from vos_lightning.data.sampling import ClipSampler, ClipSampling
+from vos_lightning.data.sequences import SequenceDataset, SequenceRecord
+from vos_lightning.errors import DatasetNotFoundError, VOSError
+from vos_lightning.transforms.clips import ClipAugmentation
+
+
+class ClipDataModule(pl.LightningDataModule):
+    """Training clips of videos without labels; subclasses say which videos (`index`).
+
+    Args:
+        root: folder of the dataset.
+        batch_size: clips per batch, per process.
+        num_workers: loader processes; 0 loads in the training process. Batches don't depend on it.
+        clip_length: frames per clip, T.
+        min_gap: smallest distance between neighbouring frames of a clip, in frames.
+        max_gap: largest; one distance is drawn per clip.
+        gap_seconds: draw the distance in seconds, (low, high), instead: for videos of different frame rates.
+        short_side: frames are decoded to this short side, then cut to a random square of it, in pixels.
+        clips_per_video: clips drawn from each video per epoch: an epoch is this times the number of videos.
+        crop_size: side of the square that reaches the network, in pixels.
+        crop_scale: smallest and largest share of the decoded square that a crop covers.
+        horizontal_flip: probability that a clip is mirrored.
+        temporal_flip: probability that a clip runs backwards.
+        colour_jitter: probability that a clip's colours are changed.
+        seed: of clips, order and augmentation.
+        val_root: a DAVIS tree (2016 or 2017) to validate on; without it there is no validation.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        batch_size: int = 8,
+        num_workers: int = 2,
+        clip_length: int = 2,
+        *,
+        crop_size: int = 256,
+        short_side: int = 256,
+        min_gap: int = 1,
+        max_gap: int = 3,
+        gap_seconds: tuple[float, float] | None = None,
+        clips_per_video: int = 1,
+        crop_scale: tuple[float, float] = (0.5, 1.0),
+        horizontal_flip: float = 0.5,
+        temporal_flip: float = 0.0,
+        colour_jitter: float = 0.0,
+        seed: int = 0,
+        val_root: str | None = None,
+    ) -> None:
+        """Check the options; nothing is read yet."""
+        super().__init__()
+        self.save_hyperparameters()
+        self.root = Path(root)
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.short_side = short_side
+        self.clips_per_video = clips_per_video
+        self.seed = seed
+        self.val_root = val_root
+        self.sampling = ClipSampling(clip_length, min_gap, max_gap, gap_seconds)
+        self.augmentation = ClipAugmentation(
+            crop_size,
+            crop_scale=crop_scale,
+            horizontal_flip=horizontal_flip,
+            temporal_flip=temporal_flip,
+            colour_jitter=colour_jitter,
+        )
+        self.skipped: dict[str, str] = {}
+        self.clips_skipped = 0
+        self._train: ClipDataset | None = None
+        self._evaluation: SequenceDataset | None = None
+
+    def index(self) -> VideoIndex:
+        """The videos to train on."""
+        raise NotImplementedError
+
+    def evaluation_records(self) -> list[SequenceRecord]:
+        """The sequences to validate, test and predict on; none without `val_root`."""
+        return [] if self.val_root is None else davis_sequences(self.val_root, davis_year(self.val_root))
+
+    def setup(self, stage: str) -> None:
+        """Find and probe what the stage needs, once."""
+        if self._evaluation is None:
+            self._evaluation = SequenceDataset(self.evaluation_records())
+        if stage == "fit" and self._train is None:
+            videos, faults = self.index()
+            for name, reason in faults:
+                self._report(name, reason)
+            if not videos:
+                raise DatasetNotFoundError(f"{self.root}: none of the {len(faults)} videos can be trained on")
+            frames = sum(video.num_frames for video in videos)
+            rank_zero_info(f"{self.root}: {len(videos)} videos, {frames} frames; {len(faults)} left out")
+            self._train = ClipDataset(videos, self.sampling, self.short_side, self.clips_per_video, self.seed)
+
+    def train_dataloader(self) -> ClipLoader:
+        """Shuffled clips; each rank takes its share."""
+        assert self._train is not None, "call setup('fit') first"
+        world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        return ClipLoader(
+            self._train,
+            batch_size=self.batch_size,
+            sampler=ClipSampler(self._train, self.seed, world, rank),
+            num_workers=self.num_workers,
+            collate_fn=collate_clips,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            # its own generator, so that loading takes no draws from the model's random state
+            generator=torch.Generator(),
+        )
+
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """One sequence per step, or no loader without any."""
+        assert self._evaluation is not None, "call setup first"
+        # in this process: items are lazy, there is nothing for workers to do
+        return DataLoader(self._evaluation, batch_size=None) if len(self._evaluation) else []
+
+    def test_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """The sequences of validation.
+
+        Raises:
+            VOSError: there are none.
+        """
+        loader = self.val_dataloader()
+        if not loader:
+            raise VOSError(f"{type(self).__name__} has no sequences to evaluate; give val_root, a DAVIS tree")
+        return loader
+
+    predict_dataloader = test_dataloader
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ANN401
+        """Move the frames of a training batch; evaluation sequences stay on the CPU, unread."""
+        if isinstance(batch["frames"], torch.Tensor):
+            batch["frames"] = batch["frames"].to(device, non_blocking=True)
+        return batch
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401
+        """Transform training clips on the device and report those that could not be read.
+
+        Returns:
+            `frames` float32 (B, T, 3, crop_size, crop_size) in [0, 1] and `sequence`; other batches as they came.
+        """
+        if "skipped" not in batch:
+            return batch
+        for clip in batch["skipped"]:
+            self._skip(clip)
+        return {"frames": self.augmentation(batch["frames"], batch["seed"]), "sequence": batch["sequence"]}
+
+    def _skip(self, clip: SkippedClip) -> None:
+        self.clips_skipped += 1
+        self._report(clip.sequence, clip.reason)
+
+    def _report(self, name: str, reason: str) -> None:
+        if name not in self.skipped:
+            self.skipped[name] = reason
+            rank_zero_warn(f"left out: {reason if os.fspath(name) in reason else f'{name}: {reason}'}")

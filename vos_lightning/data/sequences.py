@@ -1,0 +1,160 @@
+"""Evaluation sequences: lazy frames, the masks given to the tracker, and the masks to score against."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch.utils.data import Dataset
+
+from vos_lightning.errors import DatasetNotFoundError, MaskError
+from vos_lightning.io.files import list_files
+from vos_lightning.io.frames import open_frames
+from vos_lightning.io.masks import read_mask, read_palette
+
+VOID = 255
+
+Mask = npt.NDArray[np.uint8]
+
+
+class MaskFolder:
+    """The masks of a sequence, matched to its frames by file name and read on access.
+
+    Args:
+        directory: folder of PNGs.
+        names: the frames' names, without suffix; a frame without a PNG has the mask None.
+        merge: all labels are one object, and its id is kept as 255 (DAVIS 2016).
+        only: positions that have a mask at all; None for every PNG there is.
+    """
+
+    def __init__(self, directory: str | Path, names: Sequence[str], merge: bool = False) -> None:
+        """Keep the names; nothing is read yet."""
+        self.directory, self.names, self.merge = Path(directory), list(names), merge
+
+    def __len__(self) -> int:
+        """Frames, with or without a mask."""
+        return len(self.names)
+
+    @cached_property
+    def paths(self) -> dict[str, Path]:
+        """PNGs by name, without suffix."""
+        return {path.stem: path for path in list_files(self.directory, {".png"})}
+
+    def __getitem__(self, index: int) -> Mask | None:
+        """Ids of one frame, void as background.
+
+        Raises:
+            MaskError: not an id mask.
+            CorruptFileError: not decodable.
+        """
+        path = self.paths.get(self.names[index])
+        return None if path is None else clean_ids(read_mask(path), self.merge)
+
+    def annotated(self) -> list[int]:
+        """Indices of the frames that have a mask, without reading any."""
+        return [index for index, name in enumerate(self.names) if name in self.paths]
+
+
+def clean_ids(mask: Mask, merge: bool = False) -> Mask:
+    """Apply the void rule: 255 beside other ids is void and becomes background; alone it is an object.
+
+    Args:
+        mask: ids as in the file, (H, W).
+        merge: every non-zero label is the one object 255 (DAVIS 2016).
+
+    >>> clean_ids(np.array([[0, 1, 255]], dtype=np.uint8))
+    array([[0, 1, 0]], dtype=uint8)
+    """
+    if merge:
+        return np.where(mask > 0, np.uint8(VOID), np.uint8(0))
+    return np.where(mask == VOID, np.uint8(0), mask)
+
+
+def object_ids(mask: Mask) -> list[int]:
+    """Ids in a mask, background left out, in ascending order."""
+    return [int(value) for value in np.flatnonzero(np.bincount(mask.ravel(), minlength=256)) if value]
+
+
+@dataclass(frozen=True)
+class SequenceRecord:
+    """Where one evaluation sequence lies.
+
+    Args:
+        name: of the sequence.
+        frames: folder of frames, or a video file.
+        masks: folder of PNGs named after the frames.
+        scored: the masks are ground truth of the frames; without, only the prompts are read from them.
+        merge: all labels are one object (DAVIS 2016).
+        prompts: names of the frames that introduce objects, and the ids each introduces; None is the first frame, all
+            of its ids.
+    """
+
+    name: str
+    frames: Path
+    masks: Path
+    scored: bool = True
+    merge: bool = False
+    prompts: dict[str, list[int]] | None = None
+
+
+class SequenceDataset(Dataset[dict[str, Any]]):
+    """One item per sequence, for dataloaders with ``batch_size=None``; see `vos_lightning.data` for the keys.
+
+    Args:
+        records: the sequences.
+    """
+
+    def __init__(self, records: Sequence[SequenceRecord]) -> None:
+        """Keep the list; nothing is read yet."""
+        self.records = list(records)
+
+    def __len__(self) -> int:
+        """Sequences."""
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Open one sequence: its prompts are read, its frames and targets are not.
+
+        Raises:
+            DatasetNotFoundError: frames or masks are missing.
+            MaskError: a prompt shows none of its objects.
+        """
+        record = self.records[index]
+        frames = open_frames(record.frames)
+        masks = MaskFolder(record.masks, frames.names, record.merge)
+        prompts = _prompts(record, masks)
+        first = min(prompts)
+        return {
+            "sequence": record.name,
+            "frames": frames,
+            "prompts": prompts,
+            "targets": masks if record.scored else None,
+            "object_ids": object_ids(prompts[first]),
+            "palette": read_palette(masks.paths[masks.names[first]]),
+        }
+
+
+def _prompts(record: SequenceRecord, masks: MaskFolder) -> dict[int, Mask]:
+    """Masks given to the tracker, by frame index: of each introducing frame only the ids it introduces."""
+    introduced = record.prompts or {masks.names[0]: []}
+    prompts: dict[int, Mask] = {}
+    for name, ids in introduced.items():
+        if name not in masks.paths or name not in masks.names:
+            missing = record.masks / f"{name}.png" if name not in masks.paths else record.frames / name
+            raise DatasetNotFoundError(f"{missing}: missing; sequence {record.name} can't be tracked without it")
+        index = masks.names.index(name)
+        mask = masks[index]
+        assert mask is not None
+        if ids:
+            mask = np.where(np.isin(mask, ids), mask, np.uint8(0))
+        if not mask.any():
+            wanted = f" none of the objects {ids}" if ids else " no object"
+            raise MaskError(
+                f"{masks.paths[name]}:{wanted} in it (255 is void unless year is 2016); sequence {record.name} "
+                "can't be tracked"
+            )
+        prompts[index] = mask
+    return prompts
