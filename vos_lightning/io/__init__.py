@@ -1,0 +1,1 @@
+"""Frames and masks in and out: videos, folders of images, indexed PNGs, overlays."""

@@ -1,0 +1,232 @@
+"""Decoding chosen frames of a video file, and no more of it than they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.io.frame_source import Frame, scaled_size
+from vos_lightning.io.timeline import KeyFrame, Timeline, read_timeline
+
+_SWSCALE_MATRICES = {1: 1, 4: 4, 7: 7, 9: 9, 10: 9}
+"""libswscale's number of a frame's colour matrix (BT.709, FCC, SMPTE 240M, BT.2020); all others are BT.601, 5."""
+_BT601 = 5
+_LIMITED, _FULL = 1, 2
+
+# from 17 on PyAV scales on all cores unless told otherwise, which costs more than it brings at these sizes
+_SERIAL: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
+
+
+@dataclass
+class _Run:
+    """Frames that one seek serves."""
+
+    key: KeyFrame
+    last: int  # position in decoding order of the last packet they need
+    indices: list[int]
+
+
+class VideoDecoder:
+    """An open video file.
+
+    Args:
+        path: The file.
+        threads: Decoding threads; 0 lets FFmpeg choose.
+
+    Raises:
+        CorruptFileError: This isn't a video file, or it is cut short.
+        VOSError: The file has no video stream, or no frame in it.
+    """
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        """Open the file and read its packets."""
+        self.path = path
+        self.threads = threads
+        self._reformatter = VideoReformatter()
+        self._open()
+        try:
+            self.timeline = read_timeline(self._container, self._stream)
+            self._count = len(self.timeline) if self.timeline else sum(1 for _ in self._all_frames())
+        except (FFmpegError, EOFError) as error:
+            self.close()
+            raise self._corrupt(error) from error
+        if not self._count:
+            self.close()
+            raise VOSError(f"{path}: this video has no frame; give one that plays")
+        context = self._stream.codec_context
+        self._size = (context.height, context.width)
+
+    @property
+    def fps(self) -> float:
+        """Average frames per second; 25 where the file doesn't say."""
+        return float(self._stream.average_rate or self._stream.guessed_rate or 25)
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return self._count
+
+    def __enter__(self) -> Self:
+        """Give the decoder."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    def frames(self, indices: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
+        """Decode frames.
+
+        Args:
+            indices: Frame numbers, increasing.
+
+        Returns:
+            Pairs (frame number, frame) in that order.
+
+        Raises:
+            CorruptFileError: One of the frames can't be decoded.
+        """
+        produced = 0
+        try:
+            for index, frame in self._by_seeking(indices) if self.timeline else self._by_counting(indices):
+                if index != indices[produced]:
+                    break
+                produced += 1
+                yield index, frame
+        except FFmpegError as error:
+            raise self._corrupt(error) from error
+        if produced < len(indices):
+            raise self._corrupt(f"frame {indices[produced]} of {self._count} is damaged")
+
+    def to_array(self, frame: VideoFrame, short_side: int | None = None) -> Frame:
+        """Convert a decoded frame to RGB, resized and turned upright on the way.
+
+        All frames of a file come out in one size, even if the stream changes it on the way.
+        """
+        height, width = scaled_size(self._size[0] or frame.height, self._size[1] or frame.width, short_side)
+        rgb = self._reformatter.reformat(
+            frame,
+            width=width,
+            height=height,
+            format="rgb24",
+            src_colorspace=_SWSCALE_MATRICES.get(frame.colorspace, _BT601),
+            dst_colorspace=_BT601,
+            src_color_range=_FULL if frame.color_range == _FULL else _LIMITED,
+            dst_color_range=_FULL,
+            interpolation="BILINEAR",
+            **_SERIAL,
+        )
+        array = cast(Frame, rgb.to_ndarray())
+        quarter_turns = round(frame.rotation / 90) % 4
+        return np.ascontiguousarray(np.rot90(array, quarter_turns)) if quarter_turns else array
+
+    def _open(self) -> None:
+        try:
+            # an absolute path can't be taken for a protocol, as "take:2.mp4" would be
+            self._container: InputContainer = av.open(str(self.path.absolute()))
+        except (FFmpegError, OSError, ValueError) as error:
+            raise self._corrupt(error) from error
+        streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]
+        if not streams or streams[0].codec_context is None:
+            self._container.close()
+            raise VOSError(f"{self.path}: there are no pictures in this file, or of an unknown codec; give a video")
+        self._stream: VideoStream = streams[0]
+        self._stream.thread_count = self.threads
+        self._stream.thread_type = "NONE" if self.threads == 1 else "AUTO"
+
+    def _by_seeking(self, indices: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
+        assert self.timeline is not None
+        for run in _runs(self.timeline, indices):
+            wanted = {self.timeline.pts[index] for index in run.indices}
+            for position, packet in enumerate(self._packets_from(run.key), start=run.key.position):
+                # frames that no other frame refers to needn't be decoded on the way
+                self._stream.codec_context.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
+                last = position == run.last
+                # draining gives the last frames without decoding what follows them
+                for frame in [*packet.decode(), *(self._stream.decode(None) if last else [])]:
+                    if frame.pts in wanted:
+                        yield self.timeline.index_of[frame.pts], frame
+                if last:
+                    break
+
+    def _packets_from(self, key: KeyFrame) -> Iterator[Packet[Any]]:
+        """Packets in decoding order, the first one being the key frame's."""
+        for stamp in (key.pts, key.dts, None):
+            packets = self._packets_after(stamp)
+            first = _find(key, packets)
+            if first is not None:
+                return chain([first], packets)
+        return iter(())
+
+    def _packets_after(self, stamp: int | None) -> Iterator[Packet[Any]]:
+        """Go to the key frame at or before a time stamp, or to the start, and read on."""
+        if stamp is None:
+            self._container.close()
+            self._open()
+        else:
+            self._container.seek(stamp, stream=self._stream)
+        yield from (packet for packet in self._container.demux(self._stream) if packet.size)
+
+    def _by_counting(self, indices: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
+        wanted = set(indices)
+        return ((index, frame) for index, frame in enumerate(self._all_frames()) if index in wanted)
+
+    def _all_frames(self) -> Iterator[VideoFrame]:
+        self._container.close()
+        self._open()
+        yield from self._container.decode(self._stream)
+
+    def _corrupt(self, reason: object) -> CorruptFileError:
+        text = getattr(reason, "strerror", None) or reason
+        return CorruptFileError(f"{self.path}: this video cannot be decoded ({text}); replace it or encode it again")
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    """Tell whether a stream is a still picture that comes with the file, such as an album cover."""
+    return bool(stream.disposition & type(stream.disposition).attached_pic)
+
+
+def _find(key: KeyFrame, packets: Iterator[Packet[Any]]) -> Packet[Any] | None:
+    """Advance to a key frame's packet; `None` if a seek went too far or isn't possible in this container."""
+    try:
+        for packet in packets:
+            if packet.is_keyframe and packet.pts is not None and packet.pts >= key.pts:
+                return packet if packet.pts == key.pts else None
+    except FFmpegError:
+        return None
+    return None
+
+
+def _runs(timeline: Timeline, indices: Sequence[int]) -> Iterator[_Run]:
+    """Group frames so that seeking between groups, and only there, leaves packets out."""
+    run: _Run | None = None
+    for index in indices:
+        key, position = timeline.key_frame_before(index), timeline.positions[index]
+        if run is not None and key.position <= run.last + 1:
+            run.last = max(run.last, position)
+            run.indices.append(index)
+            continue
+        if run is not None:
+            yield run
+        run = _Run(key, position, [index])
+    if run is not None:
+        yield run
