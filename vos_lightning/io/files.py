@@ -55,8 +55,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise VOSError(
-            f"{path}: cannot be written ({error.strerror or error}); free or choose another folder"
-        ) from error
+        raise unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: Exception) -> VOSError:
+    """Say which file can't be written, why, and what to do."""
+    return VOSError(
+        f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); free space or choose another place"
+    )

@@ -1,0 +1,50 @@
+"""Masks drawn on frames."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vos_lightning.errors import MaskError
+from vos_lightning.io.frame_source import Frame
+from vos_lightning.io.masks import as_ids
+from vos_lightning.io.palette import complete_palette
+
+
+def overlay(frame: Frame, mask: ArrayLike, palette: bytes | None = None, alpha: float = 0.5) -> Frame:
+    """Blend the colours of the ids into a frame and draw a line around each object, just inside it.
+
+    Args:
+        frame: RGB (H, W, 3), 0..255; left as it is.
+        mask: Ids (H, W): booleans or integers 0..255; 0 stays untouched.
+        palette: Colours of the ids, as from `read_palette`; `None` for `DAVIS_PALETTE`.
+        alpha: Share of the colour inside an object, 0..1; the line has the pure colour.
+
+    Returns:
+        RGB (H, W, 3) uint8.
+
+    Raises:
+        MaskError: The mask isn't one, or has another size than the frame.
+    """
+    ids = as_ids(mask)
+    if ids.shape != frame.shape[:2]:
+        raise MaskError(f"mask of {ids.shape} on a frame of {frame.shape[:2]}: resize the mask, nearest neighbour only")
+    colours = np.frombuffer(complete_palette(palette), np.uint8).reshape(256, 3)
+    drawn: Frame = frame.copy()
+    inside = ids > 0
+    paint = colours[ids[inside]]
+    drawn[inside] = np.rint(frame[inside] * (1 - alpha) + paint * alpha).astype(np.uint8)
+    line = _contour(ids)
+    drawn[line] = colours[ids[line]]
+    return drawn
+
+
+def _contour(ids: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Pixels of objects with another id above, below, left or right of them; the border of the image is none."""
+    edge = np.zeros(ids.shape, np.bool_)
+    down, right = ids[1:] != ids[:-1], ids[:, 1:] != ids[:, :-1]
+    edge[1:] |= down
+    edge[:-1] |= down
+    edge[:, 1:] |= right
+    edge[:, :-1] |= right
+    return edge & (ids > 0)
