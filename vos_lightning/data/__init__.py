@@ -14,17 +14,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vos_lightning.data.datamodules.davis import DAVISDataModule
+    from vos_lightning.data.datamodules.synthetic import SyntheticDataModule
     from vos_lightning.data.datamodules.video_folder import VideoFolderDataModule
+    from vos_lightning.data.synthetic_data import write_davis_tree
 
 _HOMES = {
+    "DAVISDataModule": "vos_lightning.data.datamodules.davis",
+    "SyntheticDataModule": "vos_lightning.data.datamodules.synthetic",
     "VideoFolderDataModule": "vos_lightning.data.datamodules.video_folder",
+    "write_davis_tree": "vos_lightning.data.synthetic_data",
 }
 
-__all__ = ["VideoFolderDataModule"]
+__all__ = ["DAVISDataModule", "SyntheticDataModule", "VideoFolderDataModule", "write_davis_tree"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """Import a datamodule when it is first asked for."""
+    """Import a name when it is first asked for."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -29,7 +29,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
     """Random clips of a list of videos.
 
     An item is a dict: `frames` uint8 (T, 3, size, size) RGB, `sequence` the video's name, `seed` an int64 of the clip
-    for whatever is drawn later (device transforms). Items depend on (seed, epoch, index) alone.
+    for whatever is drawn later (device transforms). Items depend on (seed, epoch, draw) alone.
 
     Args:
         videos: readable videos with at least ``sampling.length`` frames.
@@ -89,7 +89,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
 
     def _try(self, key: ClipKey | int, shift: int) -> dict[str, Any] | SkippedClip:
         key = key if isinstance(key, tuple) else ClipKey(0, key)
-        video = self.videos[(key.index + shift) % len(self.videos)]
+        video = self.videos[(key.draw + shift) % len(self.videos)]
         try:
             return self._draw(key, video)
         except VOSError as error:

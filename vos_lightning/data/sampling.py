@@ -15,7 +15,7 @@ class ClipKey(NamedTuple):
     """One draw: the same key gives the same clip in any process, on any rank, before and after a resume."""
 
     epoch: int
-    index: int
+    draw: int
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class ClipSampler(DistributedSampler[ClipKey]):
 
     A `DistributedSampler`, so Lightning takes it as it is and calls `set_epoch`. All ranks shuffle alike and take every
     world-size-th clip; where the ranks don't divide the epoch, the last clips are fresh draws from the videos at its
-    head (the index runs past the epoch), so every clip is seen once and no rank waits for another.
+    head (the draw's number runs past the epoch), so every clip is seen once and no rank waits for another.
 
     Args:
         dataset: what the indices count.
@@ -108,9 +108,9 @@ class ClipSampler(DistributedSampler[ClipKey]):
 
 
 def clip_generator(seed: int, key: ClipKey) -> torch.Generator:
-    """Independent generator of one clip: a function of (seed, epoch, index) alone, never of the worker."""
+    """Independent generator of one clip: a function of (seed, epoch, draw) alone, never of the worker."""
     mixed = 0
-    for part in (seed, key.epoch, key.index):
+    for part in (seed, key.epoch, key.draw):
         # splitmix64's finaliser: neighbouring keys must not give correlated Mersenne states
         mixed = (mixed + part + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
         mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF

@@ -32,7 +32,7 @@ class _Wave:
 
 
 def _uniform(low: float, high: float, generator: torch.Generator) -> float:
-    return low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64))
+    return low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64).item())
 
 
 def texture(height: int, width: int, colours: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

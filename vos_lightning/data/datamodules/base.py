@@ -7,14 +7,14 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from vos_lightning.data.clips import ClipDataset, SkippedClip, collate_clips
 from vos_lightning.data.davis import davis_sequences, davis_year
 from vos_lightning.data.index import VideoIndex
 from vos_lightning.data.loading import ClipLoader
 from vos_lightning.data.sampling import ClipSampler, ClipSampling
-from vos_lightning.data.sequences import SequenceDataset, SequenceRecord
+from vos_lightning.data.sequences import SequenceDataset
 from vos_lightning.errors import DatasetNotFoundError, VOSError
 from vos_lightning.transforms.clips import ClipAugmentation
 
@@ -63,7 +63,8 @@ class ClipDataModule(pl.LightningDataModule):
     ) -> None:
         """Check the options; nothing is read yet."""
         super().__init__()
-        self.save_hyperparameters()
+        # not to the logger: it refuses options that the model has too, with another value
+        self.save_hyperparameters(logger=False)
         self.root = Path(root)
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -82,29 +83,39 @@ class ClipDataModule(pl.LightningDataModule):
         self.skipped: dict[str, str] = {}
         self.clips_skipped = 0
         self._train: ClipDataset | None = None
-        self._evaluation: SequenceDataset | None = None
+        self._evaluation: Dataset[dict[str, Any]] | None = None
 
     def index(self) -> VideoIndex:
         """The videos to train on."""
         raise NotImplementedError
 
-    def evaluation_records(self) -> list[SequenceRecord]:
-        """The sequences to validate, test and predict on; none without `val_root`."""
-        return [] if self.val_root is None else davis_sequences(self.val_root, davis_year(self.val_root))
+    def clips(self) -> ClipDataset:
+        """Clips of the videos of `index`; those that can't be used are reported.
+
+        Raises:
+            DatasetNotFoundError: not one can be used.
+        """
+        videos, faults = self.index()
+        for name, reason in faults:
+            self._report(name, reason)
+        if not videos:
+            raise DatasetNotFoundError(f"{self.root}: none of the {len(faults)} videos can be trained on")
+        frames = sum(video.num_frames for video in videos)
+        rank_zero_info(f"{self.root}: {len(videos)} videos, {frames} frames; {len(faults)} left out")
+        return ClipDataset(videos, self.sampling, self.short_side, self.clips_per_video, self.seed)
+
+    def sequences(self) -> Dataset[dict[str, Any]] | None:
+        """The sequences to validate, test and predict on; None without `val_root`."""
+        if self.val_root is None:
+            return None
+        return SequenceDataset(davis_sequences(self.val_root, davis_year(self.val_root)))
 
     def setup(self, stage: str) -> None:
         """Find and probe what the stage needs, once."""
         if self._evaluation is None:
-            self._evaluation = SequenceDataset(self.evaluation_records())
+            self._evaluation = self.sequences()
         if stage == "fit" and self._train is None:
-            videos, faults = self.index()
-            for name, reason in faults:
-                self._report(name, reason)
-            if not videos:
-                raise DatasetNotFoundError(f"{self.root}: none of the {len(faults)} videos can be trained on")
-            frames = sum(video.num_frames for video in videos)
-            rank_zero_info(f"{self.root}: {len(videos)} videos, {frames} frames; {len(faults)} left out")
-            self._train = ClipDataset(videos, self.sampling, self.short_side, self.clips_per_video, self.seed)
+            self._train = self.clips()
 
     def train_dataloader(self) -> ClipLoader:
         """Shuffled clips; each rank takes its share."""
@@ -124,9 +135,8 @@ class ClipDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """One sequence per step, or no loader without any."""
-        assert self._evaluation is not None, "call setup first"
         # in this process: items are lazy, there is nothing for workers to do
-        return DataLoader(self._evaluation, batch_size=None) if len(self._evaluation) else []
+        return [] if self._evaluation is None else DataLoader(self._evaluation, batch_size=None)
 
     def test_dataloader(self) -> DataLoader[Any] | list[Any]:
         """The sequences of validation.
