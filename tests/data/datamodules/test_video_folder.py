@@ -1,0 +1,140 @@
+import pickle
+import warnings
+
+import pytest
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from vos_lightning.data import VideoFolderDataModule
+from vos_lightning.errors import DatasetNotFoundError, VOSError
+
+OPTIONS = {"batch_size": 4, "num_workers": 0, "crop_size": 24, "short_side": 40, "colour_jitter": 0.5, "seed": 3}
+
+
+def module(root, **options):
+    return VideoFolderDataModule(str(root), **{**OPTIONS, **options})
+
+
+def batches(datamodule, epochs=1):
+    datamodule.setup("fit")
+    loader = datamodule.train_dataloader()
+    seen = []
+    for epoch in range(epochs):
+        loader.sampler.set_epoch(epoch)
+        for batch in loader:
+            batch = datamodule.transfer_batch_to_device(batch, torch.device("cpu"), 0)
+            seen.append(datamodule.on_after_batch_transfer(batch, 0))
+    return seen
+
+
+def test_batches_hold_the_contract(videos):
+    seen = batches(module(videos, clip_length=3, clips_per_video=2))
+    assert [batch["frames"].shape for batch in seen] == [(4, 3, 3, 24, 24)] * 3
+    assert all(set(batch) == {"frames", "sequence"} for batch in seen)
+    assert all(batch["frames"].dtype == torch.float32 for batch in seen)
+    assert min(batch["frames"].min() for batch in seen) >= 0
+    assert max(batch["frames"].max() for batch in seen) <= 1
+    names = [name for batch in seen for name in batch["sequence"]]
+    assert sorted(names) == sorted(2 * ["clip2", "clip10", "frames/a", "frames/b", "walks/old/lake", "walks/park"])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_batches_do_not_depend_on_workers(videos, workers):
+    alone, shared = (batches(module(videos, num_workers=count), epochs=2) for count in (0, workers))
+    for one, two in zip(alone, shared, strict=True):
+        assert one["sequence"] == two["sequence"]
+        assert torch.equal(one["frames"], two["frames"])
+
+
+def test_epochs_and_seeds_differ(videos):
+    first, *_, last = batches(module(videos, batch_size=6), epochs=2)
+    other = batches(module(videos, batch_size=6, seed=4))[0]
+
+    def by_name(batch):
+        return dict(zip(batch["sequence"], batch["frames"], strict=True))
+
+    for name, clip in by_name(first).items():
+        assert not torch.equal(clip, by_name(last)[name])
+        assert not torch.equal(clip, by_name(other)[name])
+
+
+def test_the_models_random_state_is_left_alone(videos):
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    batches(module(videos))
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize(("workers", "stops"), [(0, (2, 3, 4, 7)), (2, (4,))])
+def test_a_resumed_run_sees_the_batches_it_would_have_seen(videos, recorder, tmp_path, workers, stops):
+    """Three batches per epoch: the stops are mid-epoch, at its end, and mid-epoch again."""
+    options = {"batch_size": 2, "num_workers": workers}
+    every_step = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=1, save_top_k=-1)
+    limits = {"max_steps": 9, "max_epochs": -1}
+    whole, _ = recorder(module(videos, **options), callbacks=[every_step], enable_checkpointing=True, **limits)
+    assert len(whole) == 9
+    for stop in stops:
+        after, _ = recorder(module(videos, **options), ckpt_path=tmp_path / f"step={stop}.ckpt", **limits)
+        assert after == whole[stop:]
+
+
+def test_two_ranks_and_two_workers_see_every_clip_once(videos, recorder):
+    datamodule = module(videos, batch_size=1, num_workers=2)
+    rows, _ = recorder(datamodule, strategy="ddp_fork", devices=2, max_epochs=2)
+    for epoch in range(2):
+        names = [row["names"][0] for row in rows if row["epoch"] == epoch]
+        assert sorted(names) == ["clip10", "clip2", "frames/a", "frames/b", "walks/old/lake", "walks/park"]
+    assert [sum(row["rank"] == rank for row in rows) for rank in (0, 1)] == [6, 6]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_bad_files_are_left_out_counted_and_named_once(spoiled, recorder, workers):
+    root, bad = spoiled
+    datamodule = module(root, num_workers=workers)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        rows, _ = recorder(datamodule, max_epochs=3)
+    messages = [str(warning.message) for warning in caught if "left out" in str(warning.message)]
+    assert len(messages) == len(bad)
+    for path in bad:
+        assert sum(str(path) in message for message in messages) == 1
+    assert sorted(datamodule.skipped) == sorted(map(str, bad))
+    assert sum(len(row["names"]) for row in rows) == 3 * 6
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_only_decoding_finds_is_named_once_too(half_decodable, make, recorder, workers):
+    for index in range(3):
+        make.video(half_decodable / f"good{index}.mp4", make.frames(8))
+    datamodule = module(half_decodable, num_workers=workers, clip_length=7, max_gap=1)
+    with pytest.warns(UserWarning, match="left out: .*broken/0000") as caught:
+        rows, _ = recorder(datamodule, max_epochs=4)
+    assert sum("left out" in str(warning.message) for warning in caught) == 1
+    assert datamodule.clips_skipped == 4
+    assert all("broken" not in row["names"] for row in rows)
+
+
+def test_only_bad_files_is_an_error(tmp_path):
+    (tmp_path / "text.mp4").write_text("no")
+    with (
+        pytest.warns(UserWarning, match=r"text\.mp4"),
+        pytest.raises(DatasetNotFoundError, match="none of the 1 videos"),
+    ):
+        module(tmp_path).setup("fit")
+
+
+def test_without_val_root_validation_is_off_and_testing_says_why(videos):
+    datamodule = module(videos)
+    datamodule.setup("fit")
+    assert datamodule.val_dataloader() == []
+    with pytest.raises(VOSError, match="give val_root"):
+        datamodule.test_dataloader()
+
+
+def test_hyperparameters_are_primitives_and_the_clips_pickle(videos):
+    datamodule = module(videos)
+    assert datamodule.hparams["crop_size"] == 24
+    assert all(isinstance(value, (int, float, str, tuple, type(None))) for value in datamodule.hparams.values())
+    datamodule.setup("fit")
+    pickle.loads(pickle.dumps(datamodule.train_dataloader().dataset))
