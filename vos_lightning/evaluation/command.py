@@ -1,0 +1,117 @@
+"""The commands `evaluate` and `export`, without the parsing of their arguments."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from vos_lightning.evaluation.comparison import compare, mean_table, sequence_table
+from vos_lightning.evaluation.files import write_csv, write_json
+from vos_lightning.evaluation.metadata import SEEN_CATEGORIES, read_metadata
+from vos_lightning.evaluation.report import Report
+from vos_lightning.evaluation.scoring import evaluate_folder
+from vos_lightning.evaluation.table import print_table, score_table
+
+
+def evaluate_command(
+    predictions: Sequence[str | Path],
+    annotations: str | Path,
+    *,
+    protocol: str = "davis2017",
+    meta: str | Path | None = None,
+    train_meta: str | Path | None = None,
+    json: str | Path | None = None,
+    csv: str | Path | None = None,
+    html: str | Path | None = None,
+    frames: str | Path | None = None,
+    strict: bool = False,
+    workers: int | None = None,
+) -> int:
+    """Scores one folder of results, or several side by side, and prints a table.
+
+    Args:
+        predictions: Folders of sequence folders of PNGs.
+        annotations: Folder of sequence folders of PNGs.
+        protocol: davis2017, davis2016 or youtube-vos.
+        meta: For youtube-vos: its `meta.json`; left out: the one beside `annotations`.
+        train_meta: For youtube-vos: the training set's `meta.json`, whose categories are the seen ones; left out: the
+            65 of YouTube-VOS 2018 and 2019.
+        json: Where to write all numbers.
+        csv: Where to write one line per object.
+        html: Where to write a report for the browser.
+        frames: Folder of sequence folders of images, to draw on in the report.
+        strict: Refuse what is only noted otherwise.
+        workers: Processes; left out: one per core.
+
+    Returns:
+        0.
+
+    Raises:
+        VOSError: Something can't be scored or written; the message names the file.
+    """
+    reports = []
+    for folder in predictions:
+        with _progress(str(folder)) as on_progress:
+            report = evaluate_folder(
+                folder,
+                annotations,
+                protocol,
+                meta=meta,
+                seen_categories=SEEN_CATEGORIES if train_meta is None else _categories(train_meta),
+                strict=strict,
+                workers=workers,
+                on_progress=on_progress,
+            )
+        reports.append(report)
+    _print(reports)
+    _write(reports, json, csv, html, frames)
+    return 0
+
+
+def _print(reports: list[Report]) -> None:
+    if len(reports) == 1:
+        print_table(score_table(reports[0]))
+    else:
+        comparison = compare(reports)
+        print_table(mean_table(comparison))
+        print()
+        print_table(sequence_table(comparison))
+    for note in dict.fromkeys(note for report in reports for note in report.notes):
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _write(
+    reports: list[Report],
+    json: str | Path | None,
+    csv: str | Path | None,
+    html: str | Path | None,
+    frames: str | Path | None,
+) -> None:
+    if json is not None:
+        write_json(json, reports[0].to_dict() if len(reports) == 1 else compare(reports).to_dict())
+    if csv is not None:
+        write_csv(csv, reports)
+
+
+def _categories(train_meta: str | Path) -> frozenset[str]:
+    return frozenset(entry.category for video in read_metadata(train_meta).values() for entry in video.objects)
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on the terminal; nothing when piped."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
+        task = progress.add_task(name, total=None)
+
+        def advance(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total, refresh=True)
+
+        yield advance

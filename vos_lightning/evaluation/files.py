@@ -1,0 +1,46 @@
+"""Reports as JSON and CSV files, there whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vos_lightning.evaluation.report import Report
+from vos_lightning.io.files import atomic_path
+
+
+def write_json(path: str | Path, content: Mapping[str, object]) -> None:
+    """Writes numbers unrounded.
+
+    Raises:
+        VOSError: The file can't be written.
+    """
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(path: str | Path, reports: Sequence[Report]) -> None:
+    """Writes one line per object, numbers unrounded; with several reports, the folder of each in the first column.
+
+    Raises:
+        VOSError: The file can't be written.
+    """
+    rows = [one.row() for report in reports for one in report.objects]
+    if len(reports) > 1:
+        folders = [report.predictions for report in reports for _ in report.objects]
+        rows = [{"result": str(folder), **row} for folder, row in zip(folders, rows, strict=True)]
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a text file.
+
+    Raises:
+        VOSError: The file can't be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

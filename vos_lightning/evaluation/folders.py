@@ -1,0 +1,187 @@
+"""Finds the masks to compare and refuses what can't be compared before anything is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vos_lightning.errors import DatasetNotFoundError, VOSError
+from vos_lightning.evaluation.metadata import Video
+from vos_lightning.evaluation.protocols import Protocol, objects_of, target_ids
+from vos_lightning.io.files import list_files, natural_key
+from vos_lightning.io.masks import read_mask
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to score in one sequence.
+
+    Attributes:
+        name: Folder's name.
+        protocol: How ids are read.
+        predictions: Folder of PNGs.
+        annotations: Folder of PNGs.
+        frames: Names of the scored frames, without suffix.
+        ids: K objects.
+        first_ids: Those of them that are certain to be annotated.
+        spans: For each object the frames in which it is scored; `None`: in all.
+        categories: For each object its category, where known.
+    """
+
+    name: str
+    protocol: Protocol
+    predictions: Path
+    annotations: Path
+    frames: tuple[str, ...]
+    ids: tuple[int, ...]
+    first_ids: tuple[int, ...]
+    spans: tuple[frozenset[str], ...] | None = None
+    categories: tuple[str, ...] | None = None
+
+
+def sequence_folders(root: Path, role: str) -> dict[str, Path]:
+    """Sequence folders below `root`: those that hold PNGs, by name, naturally sorted.
+
+    Raises:
+        DatasetNotFoundError: `root` is missing, or holds PNGs or a data set instead of sequence folders.
+    """
+    if not root.is_dir():
+        raise DatasetNotFoundError(f"{root}: no such folder of {role}; expected {root.name}/<sequence>/<frame>.png")
+    folders = sorted(
+        (path for path in root.iterdir() if _is_visible_folder(path)), key=lambda path: natural_key(path.name)
+    )
+    found = {path.name: path for path in folders if list_files(path, (".png",))}
+    if found:
+        return found
+    if list_files(root, (".png",)):
+        raise DatasetNotFoundError(
+            f"{root}: holds PNGs itself; give the folder that holds one folder per sequence: {root.parent}"
+        )
+    for nested in ("Annotations/480p", "Annotations/Full-Resolution", "Annotations"):
+        if (root / nested).is_dir():
+            raise DatasetNotFoundError(f"{root}: holds no sequence folders; did you mean {root / nested}?")
+    raise DatasetNotFoundError(f"{root}: holds no folder with PNGs; expected {root.name}/<sequence>/<frame>.png")
+
+
+def plan_sequences(
+    predictions: Path, annotations: Path, protocol: Protocol, videos: dict[str, Video] | None = None
+) -> tuple[list[Plan], list[str]]:
+    """Pairs predicted sequences with their annotations.
+
+    Args:
+        predictions: Folder of sequence folders.
+        annotations: Folder of sequence folders.
+        protocol: Which frames are scored: davis2016 and davis2017 leave out the first and the last annotated one.
+        videos: For youtube-vos, what `meta.json` says.
+
+    Returns:
+        One plan for each predicted sequence, and notes on what is left out or superfluous.
+
+    Raises:
+        VOSError: A prediction has no annotation or lacks a frame, a sequence is empty, or no frame is left to score.
+    """
+    given = sequence_folders(annotations, "annotations")
+    predicted = sequence_folders(predictions, "predictions")
+    _check_names(predictions, predicted, annotations, given)
+    plans, notes = [], list[str]()
+    for name, folder in predicted.items():
+        if videos is None:
+            plan = _plan_davis(name, folder, given[name], protocol, notes)
+        else:
+            plan = _plan_youtube(name, folder, given[name], videos, notes)
+        if plan is not None:
+            plans.append(plan)
+    if not plans:
+        raise VOSError(f"{predictions}: no frame is left to score; {notes[0]}")
+    missing = [name for name in given if name not in predicted]
+    if missing:
+        notes.append(f"not scored, for there are no predictions: {_some(missing)} of {annotations}")
+    return plans, notes
+
+
+def _check_names(predictions: Path, predicted: Iterable[str], annotations: Path, given: dict[str, Path]) -> None:
+    unknown = [name for name in predicted if name not in given]
+    if unknown:
+        raise VOSError(
+            f"{predictions / unknown[0]}: there is no sequence of that name in {annotations}; rename or remove it"
+        )
+    for path in predictions.iterdir():
+        if path.name in given and path.name not in predicted:
+            raise VOSError(f"{path}: holds no PNG; write one per frame, or remove the folder to leave the sequence out")
+
+
+def _plan_davis(name: str, folder: Path, annotated: Path, protocol: Protocol, notes: list[str]) -> Plan | None:
+    frames = _frame_names(annotated)
+    first = annotated / f"{frames[0]}.png"
+    first_mask = read_mask(first)
+    ids = objects_of(first_mask, protocol, first)
+    first_ids = np.unique(target_ids(first_mask, protocol))
+    scored = frames[1:-1]
+    predicted = _frame_names(folder)
+    _check_frames(folder, predicted, scored, frames, notes)
+    if not scored:
+        notes.append(f"{name}: left out, for none of its {len(frames)} frames is left without the first and the last")
+        return None
+    return Plan(name, protocol, folder, annotated, tuple(scored), tuple(ids), tuple(first_ids.tolist()))
+
+
+def _plan_youtube(name: str, folder: Path, annotated: Path, videos: dict[str, Video], notes: list[str]) -> Plan | None:
+    if name not in videos:
+        raise VOSError(f"{folder}: meta.json has no video {name!r}; give the meta.json of these annotations")
+    frames, listed = _frame_names(annotated), videos[name].objects
+    spans = [frozenset(entry.frames[1:]) & frozenset(frames) for entry in listed]
+    scored = [frame for frame in frames if any(frame in span for span in spans)]
+    _check_frames(folder, _frame_names(folder), scored, frames, notes)
+    kept = [index for index, span in enumerate(spans) if span]
+    for index, entry in enumerate(listed):
+        if index not in kept:
+            notes.append(f"{name}: object {entry.id} is left out, for no frame after its first is annotated")
+    if not kept:
+        return None
+    return Plan(
+        name,
+        "youtube-vos",
+        folder,
+        annotated,
+        tuple(scored),
+        tuple(listed[index].id for index in kept),
+        tuple(listed[index].id for index in kept),
+        tuple(spans[index] for index in kept),
+        tuple(listed[index].category for index in kept),
+    )
+
+
+def _check_frames(
+    folder: Path, predicted: Sequence[str], scored: Sequence[str], annotated: Sequence[str], notes: list[str]
+) -> None:
+    missing = [f"{frame}.png" for frame in scored if frame not in set(predicted)]
+    if missing:
+        raise VOSError(
+            f"{folder}: lacks {_some(missing)} of the {len(scored)} frames to score; write one PNG per frame"
+        )
+    unscored = [frame for frame in annotated if frame not in set(predicted)]
+    if unscored:
+        notes.append(
+            f"{folder}: no prediction for {_some(unscored)}, which the protocol doesn't score; a server may want it"
+        )
+    extra = [frame for frame in predicted if frame not in set(annotated)]
+    if extra:
+        notes.append(f"{folder}: {_some(extra)} not annotated and so not scored")
+
+
+def _frame_names(folder: Path) -> list[str]:
+    return [path.stem for path in list_files(folder, (".png",))]
+
+
+def _is_visible_folder(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".")
+
+
+def _some(names: Sequence[str], limit: int = 5) -> str:
+    """Names, shortened: the first few and how many there are."""
+    if len(names) <= limit:
+        return ", ".join(names)
+    return f"{', '.join(names[:limit])}, … ({len(names)} in all)"

@@ -1,0 +1,69 @@
+"""What a protocol does with the ids of masks and which frames it scores."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vos_lightning.errors import MaskError, VOSError
+from vos_lightning.functional.id_masks import VOID
+
+Protocol: TypeAlias = Literal["davis2017", "davis2016", "youtube-vos"]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+
+IdMask: TypeAlias = NDArray[np.uint8]
+
+
+def check_protocol(protocol: str) -> Protocol:
+    """Returns the name of a protocol that exists.
+
+    Raises:
+        VOSError: There is none of that name.
+    """
+    for known in PROTOCOLS:
+        if protocol == known:
+            return known
+    raise VOSError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+
+
+def target_ids(mask: IdMask, protocol: Protocol) -> IdMask:
+    """Ground truth as the protocol sees it: davis2016 has one object, id 1; elsewhere 255 is void, so background."""
+    if protocol == "davis2016":
+        return (mask > 0).view(np.uint8)
+    return mask * (mask != VOID) if mask.max() == VOID else mask
+
+
+def predicted_ids(mask: IdMask, protocol: Protocol) -> IdMask:
+    """Prediction as the protocol sees it."""
+    return (mask > 0).view(np.uint8) if protocol == "davis2016" else mask
+
+
+def objects_of(first: IdMask, protocol: Protocol, path: object) -> list[int]:
+    """Ids to score, from the first annotation of a sequence: 1 to the largest one.
+
+    Raises:
+        MaskError: It holds no object.
+    """
+    largest = int(target_ids(first, protocol).max())
+    if largest:
+        return list(range(1, largest + 1))
+    if first.any():
+        raise MaskError(f"{path}: the only id is 255, which is void in {protocol}; score it with --protocol davis2016")
+    raise MaskError(f"{path}: the first annotation holds no object, so there is nothing to score; give its mask")
+
+
+def check_known(prediction: IdMask, ids: list[int], path: object) -> None:
+    """Raises unless a prediction holds known ids only.
+
+    Raises:
+        MaskError: It holds an id that the first annotation has not, as the official code refuses too.
+    """
+    largest = int(prediction.max())
+    if largest <= ids[-1]:
+        return
+    unknown = [int(one) for one in np.unique(prediction) if one > ids[-1]]
+    shown = ", ".join(map(str, unknown[:5])) + (", …" if len(unknown) > 5 else "")
+    hint = "; 255 is void and cannot be predicted" if unknown == [VOID] else ""
+    raise MaskError(f"{path}: holds id {shown}, but the annotated objects are 1 to {ids[-1]}; keep the ids given{hint}")

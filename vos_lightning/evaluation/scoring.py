@@ -1,0 +1,153 @@
+"""Scores folders of masks, frame by frame, on several cores; no more than one frame per core is in memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from vos_lightning.errors import MaskError, VOSError
+from vos_lightning.evaluation.folders import Plan, plan_sequences
+from vos_lightning.evaluation.metadata import SEEN_CATEGORIES, read_metadata
+from vos_lightning.evaluation.protocols import check_known, check_protocol, predicted_ids, target_ids
+from vos_lightning.evaluation.report import Report, SequenceResult
+from vos_lightning.functional.id_masks import FrameScores, score_frame
+from vos_lightning.io.masks import read_mask
+
+_CHUNK = 32
+_WORTH_WORKERS = 100
+
+Job = tuple[Plan, int, int]
+
+
+def evaluate_folder(
+    predictions: str | Path,
+    annotations: str | Path,
+    protocol: str = "davis2017",
+    *,
+    meta: str | Path | None = None,
+    seen_categories: frozenset[str] = SEEN_CATEGORIES,
+    strict: bool = False,
+    workers: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Scores a folder of results as the field does.
+
+    Args:
+        predictions: Folder of sequence folders of PNGs; every sequence in it is scored.
+        annotations: Folder of sequence folders of PNGs.
+        protocol: davis2017 (several objects, 255 is void), davis2016 (all labels are one object) or youtube-vos.
+        meta: For youtube-vos, its `meta.json`; left out: the one beside `annotations`.
+        seen_categories: For youtube-vos, the categories of the training set.
+        strict: Refuse what is only noted otherwise: sequences or frames left out, superfluous frames.
+        workers: Processes; left out: one per core.
+        on_progress: Called with the number of frames that are done, and of all.
+
+    Raises:
+        VOSError: Something can't be scored; the message names the file.
+    """
+    predictions, annotations, protocol = Path(predictions), Path(annotations), check_protocol(protocol)
+    videos = read_metadata(meta or annotations.parent / "meta.json") if protocol == "youtube-vos" else None
+    plans, notes = plan_sequences(predictions, annotations, protocol, videos)
+    if strict:
+        _refuse(notes)
+    scores = _score_all(plans, workers or _cores(), on_progress or (lambda done, total: None))
+    results = [_result(plan, scored, notes) for plan, scored in scores]
+    if strict:
+        _refuse(notes)
+    return Report(protocol, tuple(results), predictions, annotations, tuple(notes), seen_categories)
+
+
+def score_frames(job: Job) -> FrameScores:
+    """Scores a run of frames of one sequence: (frames, K) of everything."""
+    plan, start, stop = job
+    scores = [_score_file(plan, frame) for frame in plan.frames[start:stop]]
+    return FrameScores(*(np.stack(column) for column in zip(*scores, strict=True)))
+
+
+def _refuse(notes: list[str]) -> None:
+    if notes:
+        raise VOSError(f"strict: {notes[0]}" + (f" (and {len(notes) - 1} more)" if len(notes) > 1 else ""))
+
+
+def _score_file(plan: Plan, frame: str) -> FrameScores:
+    path, annotation = plan.predictions / f"{frame}.png", plan.annotations / f"{frame}.png"
+    prediction = predicted_ids(read_mask(path), plan.protocol)
+    target = target_ids(read_mask(annotation), plan.protocol)
+    if prediction.shape != target.shape:
+        (height, width), (expected_height, expected_width) = prediction.shape, target.shape
+        raise MaskError(
+            f"{path}: is {width}x{height} pixels, {annotation} is {expected_width}x{expected_height}; "
+            "write masks at the size of the annotation"
+        )
+    check_known(prediction, list(plan.ids), path)
+    return score_frame(prediction, target, plan.ids)
+
+
+def _score_all(
+    plans: list[Plan], workers: int, on_progress: Callable[[int, int], None]
+) -> Iterator[tuple[Plan, FrameScores]]:
+    """Scores all sequences, in order.
+
+    Work is dealt out in short runs of frames, so that one long sequence keeps all cores busy.
+    """
+    jobs = [(plan, start, start + _CHUNK) for plan in plans for start in range(0, len(plan.frames), _CHUNK)]
+    total, done = sum(len(plan.frames) for plan in plans), 0
+    scored = zip(jobs, _run(jobs, workers if total >= _WORTH_WORKERS else 1), strict=True)
+    for plan, parts in groupby(scored, key=lambda pair: pair[0][0]):
+        runs = []
+        for _, run in parts:
+            runs.append(run)
+            done += len(run.J)
+            on_progress(done, total)
+        yield plan, FrameScores(*(np.concatenate(column) for column in zip(*runs, strict=True)))
+
+
+def _run(jobs: list[Job], workers: int) -> Iterator[FrameScores]:
+    if workers <= 1:
+        yield from map(score_frames, jobs)
+        return
+    with ProcessPoolExecutor(workers, mp_context=_context()) as pool:
+        try:
+            yield from pool.map(score_frames, jobs)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _result(plan: Plan, scores: FrameScores, notes: list[str]) -> SequenceResult:
+    """Collects a sequence, without the ids that its annotations skip."""
+    annotated = np.isin(plan.ids, plan.first_ids) | scores.given.any(axis=0)
+    for k in np.flatnonzero(~annotated).tolist():
+        if scores.predicted[:, k].any():
+            raise MaskError(f"{plan.predictions}: holds id {plan.ids[k]}, which no annotation of {plan.name} has")
+        notes.append(f"{plan.name}: id {plan.ids[k]} is in no annotation and left out; the official code scores it 1")
+    kept = np.flatnonzero(annotated)
+    scored = np.ones(scores.J.shape, dtype=bool)
+    if plan.spans is not None:
+        scored = np.array([[frame in span for span in plan.spans] for frame in plan.frames])
+    return SequenceResult(
+        plan.name,
+        tuple(plan.ids[k] for k in kept),
+        plan.frames,
+        np.where(scored, scores.J, np.nan)[:, kept],
+        np.where(scored, scores.F, np.nan)[:, kept],
+        scores.given[:, kept],
+        None if plan.categories is None else tuple(plan.categories[k] for k in kept),
+    )
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """Forking is quick, but only safe while there is one thread."""
+    quick = sys.platform == "linux" and threading.active_count() == 1
+    return multiprocessing.get_context("fork" if quick else "spawn")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,95 @@
+"""Tables for people: drawn in a terminal, plain lines when piped: no borders there, no name cut off."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+
+from vos_lightning.evaluation.report import MEASURES, YOUTUBE_MEASURES, Report, Row
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text cells; the first columns are names, aligned left.
+
+    Attributes:
+        title: One line.
+        header: Names of the columns.
+        rows: Like `header`.
+        summary: Rows set apart at the end.
+        names: Number of columns that are aligned left.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    summary: tuple[tuple[str, ...], ...]
+    names: int
+
+
+def score_table(report: Report) -> Table:
+    """One line per object and one for the mean."""
+    names = ("sequence", "object") if report.protocol != "youtube-vos" else ("sequence", "object", "category")
+    short = {measure: measure.replace("-Mean", "") for measure in MEASURES}
+    rows: list[Row] = [one.row() for one in report.objects]
+    mean = report.mean()
+    summary = [("mean", *[""] * (len(names) - 1), *(number(mean[measure]) for measure in MEASURES))]
+    for measure in YOUTUBE_MEASURES:
+        if measure in mean:
+            summary.append((measure, *[""] * (len(names) - 1), number(mean[measure])))
+    return Table(
+        f"{report.predictions} ({report.protocol}, {report.frames} frames, {len(rows)} objects)",
+        (*names, *short.values()),
+        tuple((*(str(row[name]) for name in names), *(number(row[measure]) for measure in MEASURES)) for row in rows),
+        tuple((*line, *[""] * (len(names) + len(MEASURES) - len(line))) for line in summary),
+        len(names),
+    )
+
+
+def print_table(table: Table) -> None:
+    """Prints to the standard output: with lines and colours if that is a terminal."""
+    if sys.stdout.isatty():
+        _print_drawn(table)
+    else:
+        print("\n".join(plain_lines(table)))
+
+
+def plain_lines(table: Table) -> list[str]:
+    """The table as aligned text, however wide that gets."""
+    rows = [table.header, *table.rows, *table.summary]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(table.header))]
+    lines = [table.title]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if column < table.names else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def number(value: float | str, signed: bool = False) -> str:
+    """Three decimals, as the official tables have."""
+    if not isinstance(value, (int, float)):
+        return value
+    return "-" if math.isnan(value) else f"{value:{'+' if signed else ''}.3f}"
+
+
+def _print_drawn(table: Table) -> None:
+    from rich.console import Console
+    from rich.table import Table as DrawnTable
+    from rich.text import Text
+
+    drawn = DrawnTable(title=Text(table.title), title_justify="left")
+    for column, name in enumerate(table.header):
+        left = column < table.names
+        drawn.add_column(
+            name, justify="left" if left else "right", overflow="fold" if left else "ellipsis", no_wrap=not left
+        )
+    for row in table.rows:
+        drawn.add_row(*map(Text, row))
+    drawn.add_section()
+    for row in table.summary:
+        drawn.add_row(*map(Text, row), style="bold")
+    Console().print(drawn)

@@ -1,0 +1,112 @@
+"""Scores of one frame whose masks hold the ids of several objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vos_lightning.functional.bitmaps import pack
+from vos_lightning.functional.contour import contour_accuracy, packed_contour_accuracy, tolerance
+from vos_lightning.functional.mask_pairs import is_on_device
+from vos_lightning.functional.region import packed_region_similarity, region_similarity
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vos_lightning.functional.mask_pairs import Mask
+
+VOID = 255
+
+
+class FrameScores(NamedTuple):
+    """One frame, K objects.
+
+    Attributes:
+        J: (K,) region similarity.
+        F: (K,) contour accuracy.
+        predicted: (K,) whether the object is in the prediction.
+        given: (K,) whether the object is in the target.
+    """
+
+    J: NDArray[np.float64]
+    F: NDArray[np.float64]
+    predicted: NDArray[np.bool_]
+    given: NDArray[np.bool_]
+
+
+def object_ids(first_target: Mask) -> list[int]:
+    """Ids of the objects to score: 1 to the largest id of the first mask, as the official code takes them.
+
+    255 is void beside other ids, and the one object where it is the only id. Ids that no later mask holds either are
+    gaps in the numbering; who scores a sequence leaves them out at its end.
+
+    Args:
+        first_target: (H, W) ids, array or tensor.
+    """
+    largest = int((first_target * (first_target != VOID)).max())
+    if largest == 0 and int(first_target.max()) == VOID:
+        return [VOID]
+    return list(range(1, largest + 1))
+
+
+def score_frame(
+    prediction: Mask, target: Mask, ids: Sequence[int], bound_th: float = 0.008, void: Mask | None = None
+) -> FrameScores:
+    """Region similarity and contour accuracy of every object of a frame.
+
+    Args:
+        prediction: (H, W) ids, array or tensor; a tensor on an accelerator is scored there.
+        target: Like `prediction`.
+        ids: The K objects.
+        bound_th: See `contour_accuracy`.
+        void: (H, W) bool: pixels that belong to no object.
+
+    Raises:
+        ValueError: Shapes differ.
+    """
+    if tuple(prediction.shape) != tuple(target.shape) or len(target.shape) != 2:
+        raise ValueError(
+            f"prediction is {tuple(prediction.shape)}, target is {tuple(target.shape)}; expected equal (H, W)"
+        )
+    if is_on_device(prediction) and is_on_device(target):
+        return _score_on_device(prediction, target, ids, bound_th, void)
+    return _score_on_host(np.asarray(prediction), np.asarray(target), ids, bound_th, void)
+
+
+def _score_on_host(
+    prediction: NDArray[Any], target: NDArray[Any], ids: Sequence[int], bound_th: float, void: Mask | None
+) -> FrameScores:
+    height, width = target.shape
+    radius = tolerance(height, width, bound_th)
+    if void is not None:
+        kept = ~np.asarray(void)
+        prediction, target = prediction * kept, target * kept
+    scores = FrameScores(
+        np.empty(len(ids)), np.empty(len(ids)), np.empty(len(ids), dtype=bool), np.empty(len(ids), dtype=bool)
+    )
+    for k, object_id in enumerate(ids):
+        predicted, given = pack(prediction == object_id), pack(target == object_id)
+        scores.J[k] = packed_region_similarity(predicted, given)
+        scores.F[k] = packed_contour_accuracy(predicted, given, width, radius)
+        scores.predicted[k], scores.given[k] = predicted.any(), given.any()
+    return scores
+
+
+def _score_on_device(
+    prediction: Tensor, target: Tensor, ids: Sequence[int], bound_th: float, void: Mask | None
+) -> FrameScores:
+    import torch  # here, so that scoring arrays doesn't pay for the import
+
+    ids_there = torch.tensor(list(ids), dtype=torch.int32, device=target.device)[:, None, None]
+    predicted, given = prediction == ids_there, target == ids_there
+    if void is not None:
+        kept = ~cast("Tensor", void)
+        predicted, given = predicted & kept, given & kept
+    scores = [region_similarity(predicted, given), contour_accuracy(predicted, given, bound_th)]
+    present = [predicted.any(dim=(-2, -1)), given.any(dim=(-2, -1))]
+    found = torch.stack([*scores, *(flags.to(scores[0]) for flags in present)])
+    J, F, in_prediction, in_target = found.cpu().double().numpy()  # one transfer for everything
+    return FrameScores(J, F, in_prediction > 0, in_target > 0)
