@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -27,6 +28,9 @@ _SWSCALE_MATRICES = {1: 1, 4: 4, 7: 7, 9: 9, 10: 9}
 _BT601 = 5
 _LIMITED, _FULL = 1, 2
 
+_SKIPPING = frozenset({"h264", "hevc", "mpeg4", "mpeg2video"})
+"""Decoders that may be told, packet by packet, to pass over frames that no other frame refers to."""
+
 # from 17 on PyAV scales on all cores unless told otherwise, which costs more than it brings at these sizes
 _SERIAL: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 
@@ -49,7 +53,7 @@ class VideoDecoder:
 
     Raises:
         CorruptFileError: This isn't a video file, or it is cut short.
-        VOSError: The file has no video stream, or no frame in it.
+        VOSError: The file holds sound only, or a video without a frame.
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
@@ -146,27 +150,44 @@ class VideoDecoder:
         except (FFmpegError, OSError, ValueError) as error:
             raise self._corrupt(error) from error
         streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]
+        if not streams and len(self._container.streams):
+            self._container.close()
+            raise VOSError(f"{self.path}: there is no video in this file, only sound or text; give a video")
         if not streams or streams[0].codec_context is None:
             self._container.close()
-            raise VOSError(f"{self.path}: there are no pictures in this file, or of an unknown codec; give a video")
+            raise self._corrupt("no stream of a known codec")
         self._stream: VideoStream = streams[0]
         self._stream.thread_count = self.threads
         self._stream.thread_type = "NONE" if self.threads == 1 else "AUTO"
 
     def _by_seeking(self, indices: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
         assert self.timeline is not None
+        start = self.timeline.key_frames[0]
         for run in _runs(self.timeline, indices):
-            wanted = {self.timeline.pts[index] for index in run.indices}
-            for position, packet in enumerate(self._packets_from(run.key), start=run.key.position):
-                # frames that no other frame refers to needn't be decoded on the way
-                self._stream.codec_context.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
-                last = position == run.last
-                # draining gives the last frames without decoding what follows them
-                for frame in [*packet.decode(), *(self._stream.decode(None) if last else [])]:
-                    if frame.pts in wanted:
-                        yield self.timeline.index_of[frame.pts], frame
-                if last:
+            missing = deque(run.indices)
+            for key in (run.key, start):
+                # intra refresh: a decoder holds frames back until it has seen more than the key frame announced
+                for index, frame in self._decode(key, run.last, {self.timeline.pts[index] for index in missing}):
+                    if not missing or index != missing[0]:
+                        break
+                    missing.popleft()
+                    yield index, frame
+                if not missing:
                     break
+
+    def _decode(self, key: KeyFrame, last: int, wanted: set[int]) -> Iterator[tuple[int, VideoFrame]]:
+        """Decode from a key frame to the packet at position `last`; give the frames with the wanted time stamps."""
+        assert self.timeline is not None
+        for position, packet in enumerate(self._packets_from(key), start=key.position):
+            context = self._stream.codec_context
+            if context.name in _SKIPPING:
+                context.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
+            # draining gives the last frames without decoding what follows them
+            for frame in [*packet.decode(), *(self._stream.decode(None) if position == last else [])]:
+                if frame.pts in wanted:
+                    yield self.timeline.index_of[frame.pts], frame
+            if position == last:
+                break
 
     def _packets_from(self, key: KeyFrame) -> Iterator[Packet[Any]]:
         """Packets in decoding order, the first one being the key frame's."""

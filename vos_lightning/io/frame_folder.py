@@ -94,7 +94,8 @@ def read_frame(path: str | Path, short_side: int | None = None) -> Frame:
             if image.mode.startswith(("I", "F")):
                 raise CorruptFileError(f"{path}: frames have 8 bits per channel, not {image.mode}; convert this image")
             height, width = scaled_size(image.height, image.width, short_side)
-            image.draft("RGB", (width, height))  # a JPEG may decode at 1/2, 1/4 or 1/8 of its size, never below ours
+            # a large JPEG decodes at 1/2, 1/4 or 1/8 of its size; twice what we want keeps the filtering exact enough
+            image.draft("RGB", (2 * width, 2 * height))
             upright = ImageOps.exif_transpose(image) if _ORIENTATION_TAG in image.getexif() else image
             if upright.size != image.size:
                 height, width = width, height

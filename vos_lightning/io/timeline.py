@@ -67,6 +67,8 @@ def read_timeline(container: InputContainer, stream: VideoStream) -> Timeline | 
     Raises:
         EOFError: The file ends within a packet.
     """
+    if container.format.name == "avi" and stream.codec_context.has_b_frames:
+        return None  # AVI stores no time stamps, what FFmpeg makes up is in decoding order
     stamps: list[tuple[int, int]] = []
     keys: list[KeyFrame] = []
     packets = (packet for packet in container.demux(stream) if packet.size)
