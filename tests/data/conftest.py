@@ -43,6 +43,14 @@ def save_audio(path):
     return Path(path)
 
 
+@pytest.fixture(autouse=True)
+def cache_home(tmp_path_factory, monkeypatch):
+    """An index cache of one's own."""
+    home = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    return home
+
+
 @pytest.fixture(scope="session")
 def make():
     """Writers of small files, as one namespace."""
@@ -82,7 +90,7 @@ def spoil(root, make):
     return [root / f"{name}.mp4" for name in ("truncated", "empty", "text", "audio", "single")]
 
 
-@pytest.fixture()
+@pytest.fixture
 def spoiled(tmp_path, make):
     """Six good videos and five bad ones."""
     for index in range(6):
@@ -90,7 +98,7 @@ def spoiled(tmp_path, make):
     return tmp_path, spoil(tmp_path, make)
 
 
-@pytest.fixture()
+@pytest.fixture
 def half_decodable(tmp_path, make):
     """A folder of frames whose last third can't be decoded: no probe finds that, only reading does."""
     folder = make.folder(tmp_path / "broken", make.frames(9))

@@ -1,7 +1,9 @@
 import pytest
 
-from vos_lightning.data.index import find_videos, index_videos
-from vos_lightning.errors import DatasetNotFoundError
+from vos_lightning.data import index as index_module
+from vos_lightning.data.index import find_videos, index_videos, read_skip_list, video_name
+from vos_lightning.data.index_cache import IndexCache
+from vos_lightning.errors import DatasetNotFoundError, VOSError
 
 
 def test_files_and_folders_of_frames_at_any_depth_in_natural_order(videos):
@@ -41,3 +43,76 @@ def test_nothing_to_train_on_is_said_by_name(name, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetNotFoundError, match=name):
         find_videos(tmp_path / name)
+
+
+def counting(monkeypatch):
+    calls = []
+    real = index_module.probe
+    monkeypatch.setattr(index_module, "probe", lambda path: (calls.append(path), real(path))[1])
+    return calls
+
+
+def test_what_is_known_is_not_opened_again(spoiled, monkeypatch):
+    root, _ = spoiled
+    first = index_videos(find_videos(root), root, 2, IndexCache.of(root))
+    calls = counting(monkeypatch)
+    assert index_videos(find_videos(root), root, 2, IndexCache.of(root)) == first
+    assert calls == []
+
+
+def test_what_changed_is_opened_again(spoiled, make, monkeypatch):
+    root, bad = spoiled
+    make.folder(root / "frames", make.frames(3))
+    index_videos(find_videos(root), root, 2, IndexCache.of(root))
+    calls = counting(monkeypatch)
+    make.video(bad[1], make.frames(5))
+    make.folder(root / "frames", make.frames(1), ["late"])
+    (root / "good0.mp4").unlink()
+    make.video(root / "new.mp4", make.frames(4))
+    index = index_videos(find_videos(root), root, 2, IndexCache.of(root))
+    assert sorted(calls) == sorted(map(str, (bad[1], root / "frames", root / "new.mp4")))
+    lengths = {video.name: video.num_frames for video in index.videos}
+    assert (lengths["empty"], lengths["frames"], lengths["new"]) == (5, 4, 4)
+    assert "good0" not in lengths
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[1]", '{"version": 1, "videos": {"a": [1]}}', '{"version": 0, "videos": {}}']
+)
+def test_a_damaged_cache_is_an_empty_one(videos, tmp_path, content):
+    (tmp_path / "index.json").write_text(content)
+    index = index_videos(find_videos(videos), videos, 1, IndexCache(tmp_path / "index.json"))
+    assert len(index.videos) == 6
+    assert IndexCache(tmp_path / "index.json").get(index.videos[0].path) is not None
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(videos, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    assert len(index_videos(find_videos(videos), videos, 1, IndexCache(tmp_path / "file" / "index.json")).videos) == 6
+
+
+def test_limits_are_drawn_by_seed_and_keep_the_order(videos):
+    index = index_videos(find_videos(videos), videos)
+    assert index.limited(None, 0) == index.limited(10, 0) == index
+    chosen = index.limited(3, 1).videos
+    assert chosen == index.limited(3, 1).videos
+    assert [video for video in index.videos if video in chosen] == chosen
+    assert len({tuple(index.limited(3, seed).videos) for seed in range(8)}) > 2
+
+
+def test_a_loop_of_links_ends(make, tmp_path):
+    make.video(tmp_path / "a" / "one.mp4", make.frames(2))
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    assert [path.name for path in find_videos(tmp_path)] == ["one.mp4"]
+
+
+def test_names_keep_dots_that_are_no_suffix():
+    assert video_name("/data/v1.5/clip.final.mp4", "/data") == "v1.5/clip.final"
+    assert video_name("/data/shot.3", "/data") == "shot.3"
+
+
+def test_skip_lists(tmp_path):
+    (tmp_path / "skip.txt").write_text("# broken downloads\nclip2\n\nwalks/park  # dark\n")
+    assert read_skip_list(tmp_path / "skip.txt") == {"clip2", "walks/park"}
+    with pytest.raises(VOSError, match="skip_list"):
+        read_skip_list(tmp_path / "none.txt")

@@ -1,4 +1,5 @@
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ def draws(sampling, num_frames, fps=10.0, count=300):
 
 
 def gaps(clips):
-    return {later - earlier for clip in clips for earlier, later in zip(clip, clip[1:], strict=False)}
+    return {later - earlier for clip in clips for earlier, later in pairwise(clip)}
 
 
 def test_every_gap_and_every_start_is_drawn():

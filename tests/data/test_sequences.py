@@ -10,7 +10,7 @@ def ids(*values):
     return np.array([values], dtype=np.uint8)
 
 
-@pytest.fixture()
+@pytest.fixture
 def sequence(tmp_path, make):
     """Frames named with gaps; object 3 enters at frame 00010, and one frame has no mask."""
     names = ["00000", "00005", "00010", "00020"]

@@ -6,7 +6,7 @@ import torch
 from vos_lightning.transforms.photometric import hue_rotation, jitter_colours, luma
 
 
-@pytest.fixture()
+@pytest.fixture
 def frames():
     return torch.rand(3, 2, 3, 8, 8, generator=torch.manual_seed(0))
 

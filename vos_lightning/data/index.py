@@ -1,17 +1,25 @@
 """What videos a folder holds, how long they are, and which can't be used."""
 
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from vos_lightning.data.index_cache import Facts, IndexCache
 from vos_lightning.errors import DatasetNotFoundError, VOSError
 from vos_lightning.io.files import natural_key
 from vos_lightning.io.frame_folder import IMAGE_SUFFIXES
 from vos_lightning.io.frames import open_frames
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"})
+
+_log = logging.getLogger(__name__)
 
 
 class VideoRecord(NamedTuple):
@@ -24,10 +32,17 @@ class VideoRecord(NamedTuple):
 
 
 class VideoIndex(NamedTuple):
-    """The usable videos of a dataset, and why the others are not: (name, reason)."""
+    """The usable videos of a dataset, and why the others are not: (path, reason)."""
 
     videos: list[VideoRecord]
     faults: list[tuple[str, str]]
+
+    def limited(self, count: int | None, seed: int) -> "VideoIndex":
+        """A random subset of the usable videos, the same for equal seeds, in the old order; None keeps all."""
+        if count is None or count >= len(self.videos):
+            return self
+        chosen = torch.randperm(len(self.videos), generator=torch.Generator().manual_seed(seed))[:count]
+        return self._replace(videos=[self.videos[place] for place in chosen.sort().values.tolist()])
 
 
 def find_videos(root: str | Path) -> list[Path]:
@@ -41,43 +56,105 @@ def find_videos(root: str | Path) -> list[Path]:
     root = Path(root)
     if not root.is_dir():
         raise DatasetNotFoundError(f"{root}: no such folder; give a folder of video files or of folders of frames")
-    found: list[Path] = []
-    for folder, subfolders, files in os.walk(root, followlinks=True):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        suffixes = [(name, os.path.splitext(name)[1].lower()) for name in files if not name.startswith(".")]  # noqa: PTH122
-        found += [Path(folder, name) for name, suffix in suffixes if suffix in VIDEO_SUFFIXES]
-        if any(suffix in IMAGE_SUFFIXES for _, suffix in suffixes):
-            found.append(Path(folder))
+    found: list[str] = []
+    pending, seen = [str(root)], set()
+    while pending:
+        folder = pending.pop()
+        status = os.stat(folder)  # noqa: PTH116
+        # a link to a folder above would never end
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        has_images = False
+        for entry in os.scandir(folder):
+            if entry.name.startswith("."):
+                continue
+            suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
+            if suffix in VIDEO_SUFFIXES and not entry.is_dir():
+                found.append(entry.path)
+            elif suffix in IMAGE_SUFFIXES:
+                has_images = True
+            elif entry.is_dir():
+                pending.append(entry.path)
+        if has_images:
+            found.append(folder)
     if not found:
         raise DatasetNotFoundError(f"{root}: no video file and no folder of frames in it or below it")
-    return sorted(found, key=lambda path: natural_key(str(path)))
+    return [Path(path) for path in sorted(found, key=natural_key)]
 
 
-def index_videos(paths: Iterable[Path], root: str | Path, min_frames: int = 1, threads: int = 4) -> VideoIndex:
-    """Open every video once: how long is it, can it be read, is it long enough?
+def index_videos(
+    paths: Sequence[str | Path], root: str | Path, min_frames: int = 1, cache: IndexCache | None = None
+) -> VideoIndex:
+    """Learn of every video whether it can be read and how long it is, opening those the cache doesn't know.
 
     Args:
         paths: video files and folders of frames.
         root: names are paths relative to this, without suffix.
         min_frames: a video with fewer frames is a fault.
-        threads: videos probed at a time.
+        cache: what is known already; it is completed and saved.
     """
-    root = Path(root)
+    cache = cache or IndexCache(None)
+    unknown = [path for path in map(str, paths) if cache.get(path) is None]
+    if unknown:
+        for path, found in zip(unknown, _probe_all(unknown), strict=True):
+            cache.put(path, found)
+        cache.save()
+    index = VideoIndex([], [])
+    for path in map(str, paths):
+        facts = cache.get(path)
+        if facts is None:
+            index.faults.append((path, f"{path}: vanished while the folder was read"))
+        elif facts.fault:
+            index.faults.append((path, facts.fault))
+        elif facts.num_frames < min_frames:
+            index.faults.append((path, f"{path}: {facts.num_frames} frames, a clip needs {min_frames}"))
+        else:
+            index.videos.append(VideoRecord(path, video_name(path, root), facts.num_frames, facts.fps))
+    return index
 
-    def probe(path: Path) -> VideoRecord | tuple[str, str]:
-        name = path.relative_to(root).with_suffix("").as_posix() if path != root else path.name
-        try:
-            source = open_frames(path)
-            count = len(source)
-            if count < min_frames:
-                return str(path), f"{count} frames, a clip needs {min_frames}"
-            return VideoRecord(str(path), name, count, float(source.fps))
-        except VOSError as error:
-            return str(path), str(error)
 
-    with ThreadPoolExecutor(threads) as pool:
-        results = list(pool.map(probe, paths))
-    return VideoIndex(
-        [result for result in results if isinstance(result, VideoRecord)],
-        [result for result in results if not isinstance(result, VideoRecord)],
-    )
+def video_name(path: str | Path, root: str | Path) -> str:
+    """Path relative to `root`, without suffix: the name of a video in batches and reports."""
+    relative = os.path.relpath(path, root)
+    if relative == ".":
+        return Path(path).resolve().name
+    stem, suffix = os.path.splitext(relative)  # noqa: PTH122
+    return (stem if suffix.lower() in VIDEO_SUFFIXES else relative).replace(os.sep, "/")
+
+
+def read_skip_list(path: str | Path) -> set[str]:
+    """Names of videos to leave out: one per line, ``#`` starts a comment.
+
+    Raises:
+        VOSError: no such file.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise VOSError(f"{path}: can't read this skip-list ({error.strerror}); check skip_list") from error
+    return {name for line in lines if (name := line.split("#")[0].strip())}
+
+
+def probe(path: str) -> Facts:
+    """Open one video and count its frames; nothing is decoded."""
+    try:
+        source = open_frames(path)
+        return Facts(len(source), float(source.fps), "")
+    except VOSError as error:
+        return Facts(0, 0.0, str(error))
+
+
+def _probe_all(paths: Sequence[str]) -> Iterable[Facts]:
+    console = Console(stderr=True)
+    _log.info("reading %d videos for the index", len(paths))
+    with ThreadPoolExecutor(min(32, 2 * (os.cpu_count() or 1))) as pool:
+        results = pool.map(probe, paths, chunksize=1)
+        yield from track(
+            results,
+            f"indexing {len(paths)} videos",
+            total=len(paths),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )

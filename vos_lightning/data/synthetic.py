@@ -21,7 +21,7 @@ class _Wave:
     """A slow, smooth function of time: two sines about a base value."""
 
     def __init__(self, base: float, amplitude: float, period: float, generator: torch.Generator) -> None:
-        stretch, phase, second, share = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
+        stretch, phase, second, share = (_uniform(0, 1, generator) for _ in range(4))
         self.base, self.amplitude, self.share = base, amplitude, 0.7 + 0.3 * share
         self.frequency = 2 * math.pi / (period * (0.7 + 0.6 * stretch))
         self.phase, self.second = 2 * math.pi * phase, 2 * math.pi * second

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from vos_lightning.errors import VOSError
+from vos_lightning.transforms.draws import uniform_draws
 from vos_lightning.transforms.photometric import jitter_colours
 
 
@@ -60,7 +61,7 @@ class ClipAugmentation:
         Returns:
             float32 RGB in [0, 1], (B, T, 3, crop_size, crop_size), on the device of `frames`.
         """
-        draws = _uniforms(seeds, 11)
+        draws = uniform_draws(seeds, 11)
         clips = torch.stack([self._geometry(clip, draw) for clip, draw in zip(frames, draws.tolist(), strict=True)])
         changed = draws[:, 6] < self.colour_jitter
         if not changed.any():
@@ -86,9 +87,3 @@ class ClipAugmentation:
             clip = F.interpolate(clip, size=size, mode="bilinear", antialias=True).clamp(0, 1)
         clip = clip.flip(-1) if mirror < self.horizontal_flip else clip
         return clip.flip(0) if reverse < self.temporal_flip else clip
-
-
-def _uniforms(seeds: torch.Tensor, count: int) -> torch.Tensor:
-    """Uniform draws in [0, 1) of each clip: (B,) seeds -> (B, count) float32 on the CPU."""
-    generator = torch.Generator()
-    return torch.stack([torch.rand(count, generator=generator.manual_seed(seed)) for seed in seeds.tolist()])

@@ -48,4 +48,4 @@ def hue_rotation(turns: torch.Tensor) -> torch.Tensor:
     rotation[:, 1, 1] = rotation[:, 2, 2] = angle.cos()
     rotation[:, 1, 2], rotation[:, 2, 1] = -angle.sin(), angle.sin()
     yiq = _YIQ.to(turns.device)
-    return torch.linalg.inv(yiq) @ rotation @ yiq
+    return torch.matmul(torch.linalg.inv(yiq), rotation.matmul(yiq))

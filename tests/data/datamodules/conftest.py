@@ -33,7 +33,7 @@ class Recorder(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), 0.1)
 
 
-@pytest.fixture()
+@pytest.fixture
 def recorder(tmp_path):
     """Run a trainer on a datamodule and return what its model saw."""
     runs = iter(range(100))

@@ -138,3 +138,30 @@ def test_hyperparameters_are_primitives_and_the_clips_pickle(videos):
     assert all(isinstance(value, (int, float, str, tuple, type(None))) for value in datamodule.hparams.values())
     datamodule.setup("fit")
     pickle.loads(pickle.dumps(datamodule.train_dataloader().dataset))
+
+
+def test_the_skip_list_takes_names_and_stems(videos, tmp_path):
+    (tmp_path / "skip.txt").write_text("clip2\nlake\nframes/a\nunknown\n")
+    datamodule = module(videos, skip_list=str(tmp_path / "skip.txt"))
+    assert [video.name for video in datamodule.index().videos] == ["clip10", "frames/b", "walks/park"]
+
+
+def test_a_limit_trains_on_a_subset(videos):
+    datamodule = module(videos, limit_videos=2)
+    datamodule.setup("fit")
+    assert len(datamodule._train) == 2
+
+
+def test_zoom_views_come_with_the_batch(videos):
+    datamodule = module(videos, clip_length=4, max_gap=1, zoom_levels=(1.5, 2.0), batch_size=5)
+    with pytest.warns(UserWarning, match="3 frames, a clip needs 4"):
+        (batch,) = batches(datamodule)
+    assert batch["zoom_views"].shape == (5, 2, 3, 24, 24)
+    assert batch["zoom_places"].shape == (5, 1)
+
+
+def test_gaps_in_seconds_reach_the_clips(videos):
+    datamodule = module(videos, gap_seconds=(0.2, 0.2), crop_scale=(1.0, 1.0), colour_jitter=0.0)
+    datamodule.setup("fit")
+    item = datamodule._train[1]["frames"].float().mean(dim=(1, 2, 3))
+    assert item[1] - item[0] == pytest.approx(10, abs=1.5)  # 10 frames per second, 5 grey levels per frame

@@ -1,6 +1,7 @@
 """What all training datamodules share: clips in, batches out, transforms on the device, bad videos reported."""
 
-import os
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,35 +10,41 @@ import torch
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch.utils.data import DataLoader, Dataset
 
-from vos_lightning.data.clips import ClipDataset, SkippedClip, collate_clips
+from vos_lightning.data.clips import ClipDataset, collate_clips
 from vos_lightning.data.davis import davis_sequences, davis_year
-from vos_lightning.data.index import VideoIndex
+from vos_lightning.data.index import VideoIndex, index_videos, read_skip_list, video_name
+from vos_lightning.data.index_cache import IndexCache
 from vos_lightning.data.loading import ClipLoader
 from vos_lightning.data.sampling import ClipSampler, ClipSampling
 from vos_lightning.data.sequences import SequenceDataset
 from vos_lightning.errors import DatasetNotFoundError, VOSError
 from vos_lightning.transforms.clips import ClipAugmentation
+from vos_lightning.transforms.zoom import zoom_views
 
 
 class ClipDataModule(pl.LightningDataModule):
-    """Training clips of videos without labels; subclasses say which videos (`index`).
+    """Training clips of videos without labels; subclasses say which videos (`paths`).
 
     Args:
         root: folder of the dataset.
         batch_size: clips per batch, per process.
         num_workers: loader processes; 0 loads in the training process. Batches don't depend on it.
         clip_length: frames per clip, T.
-        min_gap: smallest distance between neighbouring frames of a clip, in frames.
-        max_gap: largest; one distance is drawn per clip.
-        gap_seconds: draw the distance in seconds, (low, high), instead: for videos of different frame rates.
-        short_side: frames are decoded to this short side, then cut to a random square of it, in pixels.
-        clips_per_video: clips drawn from each video per epoch: an epoch is this times the number of videos.
         crop_size: side of the square that reaches the network, in pixels.
+        short_side: frames are decoded to this short side, then cut to a random square of it, in pixels.
+        min_gap: smallest distance between neighbouring frames of a clip, in frames.
+        max_gap: largest; one distance is drawn per clip, so ``min_gap == max_gap`` fixes it.
+        gap_seconds: draw the distance in seconds, (low, high), instead: for videos of different frame rates.
+        clips_per_video: clips drawn from each video per epoch: an epoch is this times the number of videos.
         crop_scale: smallest and largest share of the decoded square that a crop covers.
         horizontal_flip: probability that a clip is mirrored.
         temporal_flip: probability that a clip runs backwards.
         colour_jitter: probability that a clip's colours are changed.
-        seed: of clips, order and augmentation.
+        zoom_levels: magnifications of zoomed-in views, for CT-VOS; none by default.
+        zoom_frames: past frames of a clip that are zoomed into.
+        limit_videos: train on this many videos, drawn by `seed`.
+        skip_list: file of names of videos to leave out, one per line.
+        seed: of clips, their order and augmentation, and of `limit_videos`.
         val_root: a DAVIS tree (2016 or 2017) to validate on; without it there is no validation.
     """
 
@@ -58,6 +65,10 @@ class ClipDataModule(pl.LightningDataModule):
         horizontal_flip: float = 0.5,
         temporal_flip: float = 0.0,
         colour_jitter: float = 0.0,
+        zoom_levels: tuple[float, ...] = (),
+        zoom_frames: int = 1,
+        limit_videos: int | None = None,
+        skip_list: str | None = None,
         seed: int = 0,
         val_root: str | None = None,
     ) -> None:
@@ -70,6 +81,8 @@ class ClipDataModule(pl.LightningDataModule):
         self.num_workers = num_workers
         self.short_side = short_side
         self.clips_per_video = clips_per_video
+        self.zoom_levels, self.zoom_frames = tuple(zoom_levels), zoom_frames
+        self.limit_videos, self.skip_list = limit_videos, skip_list
         self.seed = seed
         self.val_root = val_root
         self.sampling = ClipSampling(clip_length, min_gap, max_gap, gap_seconds)
@@ -85,9 +98,24 @@ class ClipDataModule(pl.LightningDataModule):
         self._train: ClipDataset | None = None
         self._evaluation: Dataset[dict[str, Any]] | None = None
 
-    def index(self) -> VideoIndex:
-        """The videos to train on."""
+    def videos_root(self) -> Path:
+        """The folder that videos are named relative to."""
+        return self.root
+
+    def paths(self) -> Sequence[Path]:
+        """The training videos: files and folders of frames."""
         raise NotImplementedError
+
+    def index(self) -> VideoIndex:
+        """The training videos without those of the skip-list, probed, then limited."""
+        paths, root = self.paths(), self.videos_root()
+        if self.skip_list is not None:
+            skip = read_skip_list(self.skip_list)
+            kept = [path for path in paths if skip.isdisjoint((video_name(path, root), path.name, path.stem))]
+            rank_zero_info(f"{self.skip_list}: leaves out {len(paths) - len(kept)} of {len(paths)} videos")
+            paths = kept
+        index = index_videos(paths, root, self.sampling.length, IndexCache.of(root))
+        return index.limited(self.limit_videos, self.seed)
 
     def clips(self) -> ClipDataset:
         """Clips of the videos of `index`; those that can't be used are reported.
@@ -97,7 +125,7 @@ class ClipDataModule(pl.LightningDataModule):
         """
         videos, faults = self.index()
         for name, reason in faults:
-            self._report(name, reason)
+            self._report(name, reason, rank_zero_warn)
         if not videos:
             raise DatasetNotFoundError(f"{self.root}: none of the {len(faults)} videos can be trained on")
         frames = sum(video.num_frames for video in videos)
@@ -110,8 +138,13 @@ class ClipDataModule(pl.LightningDataModule):
             return None
         return SequenceDataset(davis_sequences(self.val_root, davis_year(self.val_root)))
 
+    def prepare_data(self) -> None:
+        """Probe the videos in one process per machine; the others find its index."""
+        if self.trainer is not None and self.trainer.state.fn == "fit":
+            self.index()
+
     def setup(self, stage: str) -> None:
-        """Find and probe what the stage needs, once."""
+        """Find what the stage needs, once."""
         if self._evaluation is None:
             self._evaluation = self.sequences()
         if stage == "fit" and self._train is None:
@@ -161,19 +194,23 @@ class ClipDataModule(pl.LightningDataModule):
         """Transform training clips on the device and report those that could not be read.
 
         Returns:
-            `frames` float32 (B, T, 3, crop_size, crop_size) in [0, 1] and `sequence`; other batches as they came.
+            `frames` float32 (B, T, 3, crop_size, crop_size) in [0, 1] and `sequence`, with `zoom_levels` also
+            `zoom_views` (B, V, 3, crop_size, crop_size) and `zoom_places` (B, zoom_frames); other batches as they came.
         """
         if "skipped" not in batch:
             return batch
+        self.clips_skipped += len(batch["skipped"])
         for clip in batch["skipped"]:
-            self._skip(clip)
-        return {"frames": self.augmentation(batch["frames"], batch["seed"]), "sequence": batch["sequence"]}
+            # by whichever rank met it: no other knows
+            self._report(clip.sequence, clip.reason, warnings.warn)
+        frames = self.augmentation(batch["frames"], batch["seed"])
+        result = {"frames": frames, "sequence": batch["sequence"]}
+        if self.zoom_levels:
+            views, places = zoom_views(frames, batch["seed"], self.zoom_levels, self.zoom_frames)
+            result |= {"zoom_views": views, "zoom_places": places}
+        return result
 
-    def _skip(self, clip: SkippedClip) -> None:
-        self.clips_skipped += 1
-        self._report(clip.sequence, clip.reason)
-
-    def _report(self, name: str, reason: str) -> None:
+    def _report(self, name: str, reason: str, warn: Callable[[str], None]) -> None:
         if name not in self.skipped:
             self.skipped[name] = reason
-            rank_zero_warn(f"left out: {reason if os.fspath(name) in reason else f'{name}: {reason}'}")
+            warn(f"left out: {reason if name in reason else f'{name}: {reason}'}")

@@ -1,10 +1,11 @@
 """DAVIS: evaluation on any edition, and its training videos as clips."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from vos_lightning.data.datamodules.base import ClipDataModule
 from vos_lightning.data.davis import davis_names, davis_sequences
-from vos_lightning.data.index import VideoIndex, index_videos
 from vos_lightning.data.sequences import SequenceDataset
 
 
@@ -45,11 +46,14 @@ class DAVISDataModule(ClipDataModule):
         self.year, self.split, self.train_split = str(year), split, train_split
         self.resolution, self.unsupervised, self.only = resolution, unsupervised, sequences
 
-    def index(self) -> VideoIndex:
+    def videos_root(self) -> Path:
+        """The folder of the sequences' pictures."""
+        return self.root / "JPEGImages" / self.resolution
+
+    def paths(self) -> Sequence[Path]:
         """Videos of `train_split`."""
-        folder = self.root / "JPEGImages" / self.resolution
         names = davis_names(self.root, self.year, self.train_split, self.resolution)
-        return index_videos([folder / name for name in names], folder, min_frames=self.sampling.length)
+        return [self.videos_root() / name for name in names]
 
     def sequences(self) -> SequenceDataset:
         """Sequences of `split`."""

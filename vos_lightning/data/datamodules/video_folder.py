@@ -1,7 +1,10 @@
 """Train on a folder of one's own videos."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from vos_lightning.data.datamodules.base import ClipDataModule
-from vos_lightning.data.index import VideoIndex, find_videos, index_videos
+from vos_lightning.data.index import find_videos
 
 
 class VideoFolderDataModule(ClipDataModule):
@@ -10,6 +13,6 @@ class VideoFolderDataModule(ClipDataModule):
     An epoch is ``clips_per_video`` clips of each video, whatever its length. Options: see `ClipDataModule`.
     """
 
-    def index(self) -> VideoIndex:
-        """Every video below `root` that is long enough for a clip."""
-        return index_videos(find_videos(self.root), self.root, min_frames=self.sampling.length)
+    def paths(self) -> Sequence[Path]:
+        """Every video below `root`."""
+        return find_videos(self.root)
