@@ -295,7 +295,7 @@ def test_files_are_closed(tmp_path, scene, encode):
     before = _open_files()
     video = VideoFile(path)
     assert _open_files() == before
-    len(video), video.read([2]), list(video)
+    len(video), video.size, video.read([2]), list(video)
     assert _open_files() == before
     video[0]
     assert _open_files() == before + 1

@@ -50,7 +50,7 @@ class VideoFile(FrameSource):
     def size(self) -> tuple[int, int]:
         """Height and width of the frames."""
         if self._size is None:
-            height, width, _ = self[0].shape
+            height, width, _ = self.read([0])[0].shape
             self._size = height, width
         return self._size
 
