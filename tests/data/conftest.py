@@ -1,9 +1,12 @@
+import json
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
+
+from vos_lightning.io.masks import write_mask
 
 
 def counted_frames(count, height=48, width=64, shade=0):
@@ -105,3 +108,45 @@ def half_decodable(tmp_path, make):
     for index in range(6, 9):
         (folder / f"{index:05d}.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
     return tmp_path
+
+
+def youtube_meta(root, objects):
+    """Write meta.json and the annotations it implies; `objects` is {video: {id: (category, frame names)}}."""
+    meta = {
+        video: {"objects": {str(key): {"category": kind, "frames": names} for key, (kind, names) in entry.items()}}
+        for video, entry in objects.items()
+    }
+    (root / "meta.json").write_text(json.dumps({"videos": meta}))
+
+
+@pytest.fixture
+def youtube_tree(tmp_path, make):
+    """YouTube-VOS with a late, multi-object video, a plain one, all frames of both, and two training videos."""
+    root = tmp_path / "ytvos"
+    size = (24, 32)
+
+    def masks(folder, shown):
+        folder.mkdir(parents=True)
+        for name, ids in shown.items():
+            mask = np.zeros(size, dtype=np.uint8)
+            for place, value in enumerate(ids):
+                mask[3:9, 2 + 9 * place : 9 + 9 * place] = value
+            write_mask(folder / f"{name}.png", mask)
+
+    sampled = {"late": ["00000", "00005", "00010", "00020", "00030"], "plain": ["00000", "00005"]}
+    for video, names in sampled.items():
+        make.folder(root / "valid/JPEGImages" / video, make.frames(len(names), *size), names)
+        every = [f"{index:05d}" for index in range(int(names[-1]) + 1)]
+        folder = root / "all_frames/valid_all_frames/JPEGImages" / video
+        make.folder(folder, make.frames(len(every), *size), every)
+    masks(root / "valid/Annotations/late", {"00005": [2], "00020": [2, 4, 7]})
+    masks(root / "valid/Annotations/plain", {"00000": [1]})
+    everywhere = ["00005", "00010", "00020", "00030"]
+    late = {7: ("person", ["00020", "00030"]), 2: ("dog", everywhere), 4: ("person", ["00030", "00020"])}
+    youtube_meta(root / "valid", {"late": late, "plain": {1: ("cat", ["00000", "00005"])}})
+    names = ["00000", "00005", "00010", "00015"]
+    for video in ("run", "walk"):
+        make.folder(root / "train/JPEGImages" / video, make.frames(4, *size), names)
+        masks(root / "train/Annotations" / video, {name: [1] for name in names})
+    youtube_meta(root / "train", {video: {1: ("ape", names)} for video in ("run", "walk")})
+    return root

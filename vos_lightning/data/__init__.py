@@ -3,11 +3,12 @@
 One batch contract for all of them:
 
 - **Training clips**: `frames` float32 RGB (B, T, 3, H, W) in [0, 1], after the transforms on the device; `sequence`, B
-  names.
+  names; where zoom levels are set, `zoom_views` (B, V, 3, H, W) and `zoom_places` (B, N), see `transforms.zoom`.
 - **Evaluation sequences**, one per step (``batch_size=None``), everything lazy: `sequence` its name; `frames` a
   `FrameSource` of uint8 (H, W, 3); `prompts` {frame index: (H, W) uint8 ids given to the tracker}; `targets` a
   sequence of (H, W) uint8 ids or None per frame, or None without ground truth; `object_ids` of the first mask;
-  `palette` of the dataset's masks or None.
+  `palette` of the dataset's masks or None; `required` indices of the frames whose masks are evaluated, None for all;
+  `categories` {id: name} or None. The first prompt need not be on the first frame: frames before it have no masks.
 """
 
 from importlib import import_module
@@ -17,16 +18,24 @@ if TYPE_CHECKING:
     from vos_lightning.data.datamodules.davis import DAVISDataModule
     from vos_lightning.data.datamodules.synthetic import SyntheticDataModule
     from vos_lightning.data.datamodules.video_folder import VideoFolderDataModule
+    from vos_lightning.data.datamodules.youtube_vos import YouTubeVOSDataModule
     from vos_lightning.data.synthetic_data import write_davis_tree
 
 _HOMES = {
     "DAVISDataModule": "vos_lightning.data.datamodules.davis",
     "SyntheticDataModule": "vos_lightning.data.datamodules.synthetic",
     "VideoFolderDataModule": "vos_lightning.data.datamodules.video_folder",
+    "YouTubeVOSDataModule": "vos_lightning.data.datamodules.youtube_vos",
     "write_davis_tree": "vos_lightning.data.synthetic_data",
 }
 
-__all__ = ["DAVISDataModule", "SyntheticDataModule", "VideoFolderDataModule", "write_davis_tree"]
+__all__ = [
+    "DAVISDataModule",
+    "SyntheticDataModule",
+    "VideoFolderDataModule",
+    "YouTubeVOSDataModule",
+    "write_davis_tree",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

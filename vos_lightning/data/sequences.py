@@ -27,7 +27,6 @@ class MaskFolder:
         directory: folder of PNGs.
         names: the frames' names, without suffix; a frame without a PNG has the mask None.
         merge: all labels are one object, and its id is kept as 255 (DAVIS 2016).
-        only: positions that have a mask at all; None for every PNG there is.
     """
 
     def __init__(self, directory: str | Path, names: Sequence[str], merge: bool = False) -> None:
@@ -90,6 +89,8 @@ class SequenceRecord:
         merge: all labels are one object (DAVIS 2016).
         prompts: names of the frames that introduce objects, and the ids each introduces; None is the first frame, all
             of its ids.
+        required: names of the frames whose masks are evaluated; None is all.
+        categories: category of each id, where the dataset has them.
     """
 
     name: str
@@ -98,6 +99,8 @@ class SequenceRecord:
     scored: bool = True
     merge: bool = False
     prompts: dict[str, list[int]] | None = None
+    required: tuple[str, ...] | None = None
+    categories: dict[int, str] | None = None
 
 
 class SequenceDataset(Dataset[dict[str, Any]]):
@@ -134,7 +137,22 @@ class SequenceDataset(Dataset[dict[str, Any]]):
             "targets": masks if record.scored else None,
             "object_ids": object_ids(prompts[first]),
             "palette": read_palette(masks.paths[masks.names[first]]),
+            "required": _required(record, masks.names),
+            "categories": record.categories,
         }
+
+
+def _required(record: SequenceRecord, names: Sequence[str]) -> list[int] | None:
+    """Indices of the frames whose masks are evaluated."""
+    if record.required is None:
+        return None
+    places = {name: index for index, name in enumerate(names)}
+    missing = [name for name in record.required if name not in places]
+    if missing:
+        raise DatasetNotFoundError(
+            f"{record.frames / missing[0]}: this frame of {record.name} is missing; unpack it again"
+        )
+    return [places[name] for name in record.required]
 
 
 def _prompts(record: SequenceRecord, masks: MaskFolder) -> dict[int, Mask]:

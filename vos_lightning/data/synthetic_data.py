@@ -162,6 +162,8 @@ class SyntheticSequences(Dataset[dict[str, Any]]):
             "targets": masks,
             "object_ids": object_ids(masks[0]),
             "palette": DAVIS_PALETTE,
+            "required": None,
+            "categories": None,
         }
 
 

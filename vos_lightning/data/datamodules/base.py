@@ -132,8 +132,8 @@ class ClipDataModule(pl.LightningDataModule):
         rank_zero_info(f"{self.root}: {len(videos)} videos, {frames} frames; {len(faults)} left out")
         return ClipDataset(videos, self.sampling, self.short_side, self.clips_per_video, self.seed)
 
-    def sequences(self) -> Dataset[dict[str, Any]] | None:
-        """The sequences to validate, test and predict on; None without `val_root`."""
+    def sequences(self, stage: str) -> Dataset[dict[str, Any]] | None:
+        """The sequences to validate, test or predict on; None without `val_root`."""
         if self.val_root is None:
             return None
         return SequenceDataset(davis_sequences(self.val_root, davis_year(self.val_root)))
@@ -144,9 +144,8 @@ class ClipDataModule(pl.LightningDataModule):
             self.index()
 
     def setup(self, stage: str) -> None:
-        """Find what the stage needs, once."""
-        if self._evaluation is None:
-            self._evaluation = self.sequences()
+        """Find what the stage needs; the index of the training videos once."""
+        self._evaluation = self.sequences(stage)
         if stage == "fit" and self._train is None:
             self._train = self.clips()
 

@@ -55,7 +55,7 @@ class DAVISDataModule(ClipDataModule):
         names = davis_names(self.root, self.year, self.train_split, self.resolution)
         return [self.videos_root() / name for name in names]
 
-    def sequences(self) -> SequenceDataset:
+    def sequences(self, stage: str) -> SequenceDataset:
         """Sequences of `split`."""
         return SequenceDataset(
             davis_sequences(self.root, self.year, self.split, self.resolution, self.unsupervised, self.only)

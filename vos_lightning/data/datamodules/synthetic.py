@@ -78,10 +78,10 @@ class SyntheticDataModule(ClipDataModule):
         seeds = range(self.seed * self.num_videos, (self.seed + 1) * self.num_videos)
         return SyntheticClips(self.spec, seeds, self.sampling, self.short_side, self.clips_per_video, self.seed)
 
-    def sequences(self) -> Dataset[dict[str, Any]] | None:
+    def sequences(self, stage: str) -> Dataset[dict[str, Any]] | None:
         """The validation videos, or those of `val_root`."""
         if self.val_root is not None:
-            return super().sequences()
+            return super().sequences(stage)
         if self.written:
             return SequenceDataset(davis_sequences(self.root))
         return SyntheticSequences(self.spec, self.val_seeds)
