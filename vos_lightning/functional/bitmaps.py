@@ -13,23 +13,23 @@ from numpy.typing import NDArray
 
 Words = NDArray[np.uint64]
 
-_WORD = 64
+WORD = 64
 
 
-def pack(mask: NDArray[np.bool_]) -> Words:
-    """Packs the columns of a mask into words.
+def pack(masks: NDArray[np.bool_]) -> Words:
+    """Packs the columns of masks into words.
 
     Args:
-        mask: (H, W).
+        masks: (..., H, W).
 
     Returns:
-        (ceil(W / 64), H).
+        (..., ceil(W / 64), H).
     """
-    height, width = mask.shape
-    packed = np.packbits(mask, axis=-1, bitorder="little")
-    padded = np.zeros((height, -(-width // _WORD) * (_WORD // 8)), dtype=np.uint8)
-    padded[:, : packed.shape[1]] = packed
-    return np.ascontiguousarray(padded.view("<u8").T, dtype=np.uint64)
+    *leading, height, width = masks.shape
+    packed = np.packbits(masks, axis=-1, bitorder="little")
+    padded = np.zeros((*leading, height, -(-width // WORD) * (WORD // 8)), dtype=np.uint8)
+    padded[..., : packed.shape[-1]] = packed
+    return np.ascontiguousarray(padded.view("<u8").swapaxes(-1, -2), dtype=np.uint64)
 
 
 def count(words: Words) -> int:
@@ -43,14 +43,14 @@ def boundary(words: Words, width: int) -> Words:
     In the last row only the east neighbour counts, in the last column only the south one.
 
     Args:
-        words: (ceil(W / 64), H).
+        words: (..., ceil(W / 64), H).
         width: W, in pixels.
     """
     east = _east(words)
     edges = words ^ east
-    edges[:, :-1] |= words[:, :-1] ^ east[:, 1:]
-    edges &= _columns_below(width - 1, words.shape[0])
-    edges[:, :-1] |= words[:, :-1] ^ words[:, 1:]
+    edges[..., :-1] |= words[..., :-1] ^ east[..., 1:]
+    edges &= _columns_below(width - 1, words.shape[-2])
+    edges[..., :-1] |= words[..., :-1] ^ words[..., 1:]
     return edges
 
 
@@ -67,7 +67,7 @@ def widening_steps(start: int, stop: int) -> Iterator[int]:
     source only, so that nothing is lost where an array ends.
     """
     while start < stop:
-        step = min(start + 1, stop - start, _WORD - 1)
+        step = min(start + 1, stop - start, WORD - 1)
         yield step
         start += step
 
@@ -93,27 +93,34 @@ def dilate(words: Words, radius: int) -> Words:
 
 
 def content(words: Words) -> tuple[slice, slice]:
-    """Bounding box, in words and rows, of the set pixels, of which there must be one."""
+    """Words and rows that hold the set pixels, of which there must be one, with one more around them where there are.
+
+    Args:
+        words: (ceil(W / 64), H).
+    """
     columns, rows = np.flatnonzero(words.any(axis=1)), np.flatnonzero(words.any(axis=0))
-    return slice(int(columns[0]), int(columns[-1]) + 1), slice(int(rows[0]), int(rows[-1]) + 1)
+    return (
+        slice(max(int(columns[0]) - 1, 0), int(columns[-1]) + 2),
+        slice(max(int(rows[0]) - 1, 0), int(rows[-1]) + 2),
+    )
 
 
 @lru_cache
 def _columns_below(stop: int, words: int) -> Words:
     """The image columns before `stop`, as (words, 1)."""
-    return pack(np.arange(words * _WORD)[None] < stop)
+    return pack(np.arange(words * WORD)[None] < stop)
 
 
 def _east(words: Words) -> Words:
     """Every pixel takes the value of its right neighbour."""
     moved = words >> np.uint64(1)
-    moved[:-1] |= words[1:] << np.uint64(_WORD - 1)
+    moved[..., :-1, :] |= words[..., 1:, :] << np.uint64(WORD - 1)
     return moved
 
 
 def _widen(words: Words, step: int) -> Words:
     """Union of a mask with itself moved left and right by `step` < 64 pixels."""
-    near, far = np.uint64(step), np.uint64(_WORD - step)
+    near, far = np.uint64(step), np.uint64(WORD - step)
     widened = words << near
     widened |= words
     widened |= words >> near

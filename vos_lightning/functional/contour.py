@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from vos_lightning.functional.bitmaps import Words, boundary, content, count, dilate
+from vos_lightning.functional.bitmaps import WORD, Words, boundary, content, count, dilate
 from vos_lightning.functional.mask_pairs import check_masks, is_on_device, score_on_host
 
 if TYPE_CHECKING:
@@ -77,13 +77,22 @@ def tolerance(height: int, width: int, bound_th: float = 0.008) -> int:
     return int(bound_th) if bound_th >= 1 else ceil(bound_th * sqrt(height * height + width * width))
 
 
-def packed_contour_accuracy(prediction: Words, target: Words, width: int, radius: int) -> float:
-    """Contour accuracy of two packed masks (ceil(width / 64), H)."""
-    boundaries = np.stack([boundary(prediction, width), boundary(target, width)])
+def packed_contour_accuracy(pair: Words, width: int, radius: int) -> float:
+    """Contour accuracy of a packed prediction and target.
+
+    Args:
+        pair: (2, ceil(W / 64), H).
+        width: W, in pixels.
+        radius: Tolerance, in pixels.
+    """
+    drawn = pair[0] | pair[1]
+    if not drawn.any():
+        return 1.0
+    columns, rows = content(drawn)
+    boundaries = boundary(pair[:, columns, rows], width - WORD * columns.start)
     predicted, given = count(boundaries[0]), count(boundaries[1])
     if not predicted or not given:
         return float(predicted == given)
-    boundaries = boundaries[:, *content(boundaries[0] | boundaries[1])]
     found = boundaries & dilate(boundaries, radius)[::-1]
     precision, recall = count(found[0]) / predicted, count(found[1]) / given
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0

@@ -87,11 +87,14 @@ def _score_on_host(
     scores = FrameScores(
         np.empty(len(ids)), np.empty(len(ids)), np.empty(len(ids), dtype=bool), np.empty(len(ids), dtype=bool)
     )
+    masks = np.empty((2, height, width), dtype=bool)
     for k, object_id in enumerate(ids):
-        predicted, given = pack(prediction == object_id), pack(target == object_id)
-        scores.J[k] = packed_region_similarity(predicted, given)
-        scores.F[k] = packed_contour_accuracy(predicted, given, width, radius)
-        scores.predicted[k], scores.given[k] = predicted.any(), given.any()
+        np.equal(prediction, object_id, out=masks[0])
+        np.equal(target, object_id, out=masks[1])
+        pair = pack(masks)
+        scores.J[k] = packed_region_similarity(pair)
+        scores.F[k] = packed_contour_accuracy(pair, width, radius)
+        scores.predicted[k], scores.given[k] = pair.any(axis=(1, 2)).tolist()
     return scores
 
 

@@ -42,12 +42,12 @@ def is_on_device(mask: Mask) -> TypeGuard[Tensor]:
 
 
 def score_on_host(
-    score: Callable[[Words, Words], float], prediction: Mask, target: Mask, void: Mask | None = None
+    score: Callable[[Words], float], prediction: Mask, target: Mask, void: Mask | None = None
 ) -> NDArray[np.float64] | Tensor:
     """Scores every pair of packed masks.
 
     Args:
-        score: From a packed prediction and target to one number.
+        score: From a packed prediction and target, (2, ceil(W / 64), H), to one number.
         prediction: (..., H, W), bool, array or CPU tensor.
         target: Like `prediction`.
         void: Like `prediction`; these pixels are removed from both masks.
@@ -61,7 +61,7 @@ def score_on_host(
     for index, (one, other) in enumerate(zip(flat_prediction, flat_target, strict=True)):
         if kept is not None:
             one, other = one & kept[index], other & kept[index]
-        scores[index] = score(pack(one), pack(other))
+        scores[index] = score(pack(np.stack([one, other])))
     scores = scores.reshape(tuple(prediction.shape[:-2]))
     return scores[()] if isinstance(prediction, np.ndarray) else _tensor(scores)  # [()]: a scalar for one pair
 

@@ -54,7 +54,7 @@ def region_similarity(prediction: Mask, target: Mask, void: Mask | None = None) 
     return score_on_host(packed_region_similarity, prediction, target, void)
 
 
-def packed_region_similarity(prediction: Words, target: Words) -> float:
-    """Intersection over union of two packed masks."""
-    union = count(prediction | target)
-    return count(prediction & target) / union if union else 1.0
+def packed_region_similarity(pair: Words) -> float:
+    """Intersection over union of a packed prediction and target, (2, ceil(W / 64), H)."""
+    union = count(pair[0] | pair[1])
+    return count(pair[0] & pair[1]) / union if union else 1.0

@@ -1,0 +1,78 @@
+"""The command line: `vos-lightning COMMAND …`, also installed as `lightning`.
+
+Nothing heavy is imported before the command is known, so that help comes at once.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from vos_lightning.errors import VOSError
+
+HELP = """\
+usage: vos-lightning COMMAND [options]
+
+Self-supervised video object segmentation: learns from raw videos without labels to follow anything you point at.
+
+see it work
+  demo        train, segment and score on generated videos, offline, in about two minutes
+
+use it
+  segment     follow the objects of a first-frame mask through a video
+  evaluate    score folders of masks as DAVIS does (J, F and J&F)
+
+train it (the commands of PyTorch Lightning; examples/*.yaml are configs to copy)
+  fit         train, as in: vos-lightning fit --config examples/mast_videos.yaml --data.init_args.root my_videos
+  validate    score a checkpoint on the validation sequences
+  test        score a checkpoint on the test sequences
+  predict     write a checkpoint's masks of all sequences
+
+`vos-lightning COMMAND --help` says more about each. Bad input ends with one line that says what to do, and exit code 2.
+"""
+
+# command -> module with a `main(arguments) -> exit code`
+COMMANDS = {
+    "demo": "vos_lightning.commands.demo",
+    "segment": "vos_lightning.commands.segment",
+    "evaluate": "vos_lightning.commands.evaluate",
+    "fit": "vos_lightning.commands.trainer",
+    "validate": "vos_lightning.commands.trainer",
+    "test": "vos_lightning.commands.trainer",
+    "predict": "vos_lightning.commands.trainer",
+}
+# Lightning's own parser reads the command too.
+_KEEPS_COMMAND = "vos_lightning.commands.trainer"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: without the program's name; None takes the process' own.
+
+    Returns:
+        The exit code: 0, or 2 for bad input, which is said in one line on stderr.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(HELP, end="")
+        return 0
+    if arguments[0] == "--version":
+        from vos_lightning import __version__
+
+        print(f"vos_lightning {__version__}")
+        return 0
+    command, *rest = arguments
+    if command not in COMMANDS:
+        return _fail(f"unknown command {command!r}; there are {', '.join(COMMANDS)}")
+    home = COMMANDS[command]
+    run: Callable[[Sequence[str]], int] = import_module(home).main
+    try:
+        return run(arguments if home == _KEEPS_COMMAND else rest)
+    except VOSError as error:
+        return _fail(str(error))
+
+
+def _fail(message: str) -> int:
+    print(f"vos-lightning: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2

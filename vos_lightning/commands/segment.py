@@ -1,0 +1,123 @@
+"""`vos-lightning segment`: a video and a first mask in, masks for every frame out."""
+
+import argparse
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from vos_lightning.commands.progress import progress_bar
+from vos_lightning.errors import VOSError
+from vos_lightning.inference.segmenter import VideoSegmenter
+from vos_lightning.io.frames import open_frames
+from vos_lightning.io.masks import read_palette
+from vos_lightning.io.overlay import overlay
+from vos_lightning.io.prefetch import BackgroundReader
+from vos_lightning.io.writers import MaskWriter, VideoWriter
+
+OVERLAY = "overlay.mp4"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse the arguments and run."""
+    options = _parser().parse_args(arguments)
+    frames, seconds = segment(
+        options.input,
+        options.mask,
+        options.output,
+        weights=options.weights,
+        device=options.device,
+        max_size=options.max_size,
+        with_overlay=options.overlay,
+    )
+    print(f"{frames} masks in {options.output} ({frames / seconds:.1f} frames per second)")
+    return 0
+
+
+def segment(
+    video: Path,
+    mask: Path,
+    output: Path,
+    *,
+    weights: str = "default",
+    device: str = "auto",
+    max_size: int | None = None,
+    with_overlay: bool = False,
+) -> tuple[int, float]:
+    """Follow the objects of a mask through a video and write palette PNGs named after the frames.
+
+    Args:
+        video: a video file or a folder of frames.
+        mask: PNG of integer ids for the first frame.
+        output: folder for the masks; `overlay.mp4` beside them if asked for.
+        weights: see `VideoSegmenter`.
+        device: see `VideoSegmenter`.
+        max_size: see `VideoSegmenter`.
+        with_overlay: also write a video of the masks over the frames.
+
+    Returns:
+        Number of frames, and the seconds that they took.
+
+    Raises:
+        VOSError: input that can't be used.
+    """
+    source = open_frames(video)
+    palette = read_palette(mask)
+    masks = VideoSegmenter(weights, device, max_size).segment(source, mask)
+    start = time.perf_counter()
+    count = 0
+    with ExitStack() as stack:
+        progress = stack.enter_context(progress_bar())
+        task = progress.add_task(str(video), total=len(source), note="")
+        writer = stack.enter_context(MaskWriter(output, palette))
+        movie = stack.enter_context(VideoWriter(output / OVERLAY, source.fps)) if with_overlay else None
+        # a second pass over the frames costs a decode, but holds none of them
+        pictures = iter(BackgroundReader(source)) if movie else None
+        for name, ids in zip(source.names, masks, strict=False):
+            writer.write(name, ids)
+            if movie is not None and pictures is not None:
+                movie.write(overlay(next(pictures), ids))
+            count += 1
+            progress.advance(task)
+    if count != len(source):
+        raise VOSError(f"{video}: {count} of {len(source)} frames could be read")
+    return count, time.perf_counter() - start
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vos-lightning segment",
+        description="Follow the objects of a first-frame mask through a video. Writes one palette PNG per frame into the "
+        "output folder, named after the frames (00000.png, 00001.png, … for a video file).",
+    )
+    parser.add_argument("input", type=Path, metavar="INPUT", help="a video file or a folder of frames")
+    parser.add_argument(
+        "--mask",
+        type=Path,
+        required=True,
+        metavar="FIRST.png",
+        help="integer ids of the objects in the first frame (palette or grey PNG, 0 is background)",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the masks go")
+    parser.add_argument(
+        "--weights",
+        default="default",
+        metavar="W",
+        help="'default', 'lab' (matches colours, nothing learned), or a .ckpt or .safetensors file",
+    )
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, …; auto takes a GPU where there is one")
+    parser.add_argument(
+        "--max-size",
+        type=_positive,
+        metavar="PIXELS",
+        help="scale frames with a longer side down to this for the network; faster, coarser, masks keep the full size",
+    )
+    parser.add_argument("--overlay", action="store_true", help=f"also write {OVERLAY}: the masks over the frames")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("expected 1 or more")
+    return value

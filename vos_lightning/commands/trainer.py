@@ -1,0 +1,36 @@
+"""`vos-lightning fit | validate | test | predict`: Lightning's command line over all tasks and datamodules."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+
+from vos_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from vos_lightning.callbacks.predictions import PredictionWriter
+from vos_lightning.callbacks.progress import default_progress
+
+
+class Main(LightningCLI):
+    """LightningCLI with what every run of this library wants: checkpoints, predictions on disk, progress."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Callbacks that can be set in a config by these names."""
+        parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
+        parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
+        parser.add_lightning_class_args(PredictionWriter, "prediction_writer")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one subcommand of Lightning."""
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    Main(
+        args=list(arguments),
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        save_config_kwargs={"overwrite": True},
+        parser_kwargs={"prog": "vos-lightning", "description": __doc__},
+        trainer_defaults={"callbacks": default_progress(sys.stderr)},
+        seed_everything_default=0,
+    )
+    return 0

@@ -1,0 +1,146 @@
+"""Point at objects in a video and follow them: the library's front door."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vos_lightning.errors import MaskError, VOSError
+from vos_lightning.inference.propagation import Propagator
+from vos_lightning.inference.weights import Tracker, load_tracker
+from vos_lightning.io.frames import open_frames
+from vos_lightning.io.masks import read_mask
+from vos_lightning.io.prefetch import BackgroundReader
+
+Frame = np.ndarray | Tensor
+Mask = np.ndarray | Tensor | str | Path
+
+VOID = 255
+
+
+class VideoSegmenter:
+    """Masks for a whole video from the mask of its first frame.
+
+    Frames stream: memory does not grow with the length of the video.
+
+    Args:
+        weights: "default" (ships with the package), "lab" (matches colours, nothing learned), or a checkpoint or
+            .safetensors file.
+        device: "auto" takes a GPU where there is one.
+        max_size: frames with a longer side are scaled down to it for the network, in pixels; masks keep the full size.
+
+    Raises:
+        VOSError: weights that are unknown or can't be read.
+
+    Example:
+        >>> import numpy as np
+        >>> video = np.zeros((3, 32, 48, 3), np.uint8)
+        >>> video[:, 8:24, 8:24] = 200
+        >>> mask = np.zeros((32, 48), np.uint8)
+        >>> mask[8:24, 8:24] = 7
+        >>> masks = list(VideoSegmenter(weights="lab").segment(video, mask))
+        >>> len(masks), bool((masks[-1] == mask).all())
+        (3, True)
+    """
+
+    def __init__(
+        self, weights: str | Path = "default", device: str | torch.device = "auto", max_size: int | None = None
+    ) -> None:
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(device)
+        self.max_size = max_size
+        self._tracker = _to_device(load_tracker(weights), self.device)
+        self._added: dict[int, np.ndarray] = {}
+
+    def add_object(self, mask: Mask, at: int) -> None:
+        """Follow more objects from a later frame on, in the next video; the tracks of the others stay.
+
+        Args:
+            mask: (H, W) ids of the new objects, 0 elsewhere: an array, a tensor, or a PNG file.
+            at: index of the frame that the mask belongs to.
+        """
+        self._added[at] = as_mask(mask)
+
+    def segment(
+        self,
+        frames: str | Path | Iterable[Frame],
+        mask: Mask | None = None,
+        prompts: Mapping[int, Mask] | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Follow the objects of the mask.
+
+        Args:
+            frames: a video file, a folder of frames, or RGB uint8 frames, each (H, W, 3) or a tensor (3, H, W).
+            mask: integer ids of the first frame, (H, W), 0 is background: an array, a tensor, or a PNG file. 255 beside
+                other ids is void and not followed; 255 alone is an object.
+            prompts: masks of later frames by their index; same as `add_object`.
+
+        Yields:
+            (H, W) uint8 ids, one per frame, the first included, in the frame's size.
+
+        Raises:
+            VOSError: a video that can't be read, a mask that doesn't fit or holds no object.
+        """
+        given = {t: as_mask(m) for t, m in {**self._added, **(prompts or {})}.items()}
+        self._added = {}
+        if mask is not None:
+            given[0] = as_mask(mask)
+        if not given:
+            raise MaskError("no mask was given: pass the first frame's, or add_object for a later one")
+        source = open_frames(frames) if isinstance(frames, str | Path) else frames
+        return self._run(source, given)
+
+    def _run(self, frames: Iterable[Frame], given: dict[int, np.ndarray]) -> Iterator[np.ndarray]:
+        tracker = self._tracker
+        propagator = Propagator(tracker.encoder, tracker.reference_encoder, tracker.settings, self.max_size)
+        count = 0
+        for t, frame in enumerate(BackgroundReader(frames)):
+            mask = torch.from_numpy(given[t]).to(self.device) if t in given else None
+            yield propagator.step(_as_frame(frame, t).to(self.device), mask).cpu().numpy()
+            count += 1
+        if count == 0:
+            raise VOSError("the video has no frame")
+        if late := [t for t in given if t >= count]:
+            raise MaskError(f"a mask was given for frame {late[0]}, but the video has {count} frames")
+
+
+def as_mask(mask: Mask) -> np.ndarray:
+    """(H, W) uint8 ids from an array, a tensor or a PNG, void set to 0.
+
+    Raises:
+        MaskError: not two-dimensional, ids outside of 0…255 or not whole, no object.
+    """
+    name = f"the mask {mask}" if isinstance(mask, str | Path) else "the mask"
+    array = read_mask(mask) if isinstance(mask, str | Path) else np.asarray(mask)
+    if array.ndim != 2:
+        raise MaskError(f"{name} has shape {array.shape}; expected integer ids (H, W)")
+    ids = np.unique(array)
+    if not np.array_equal(ids, ids.astype(np.uint8)):
+        raise MaskError(f"{name} holds {ids[0]}…{ids[-1]}; expected whole ids from 0 to 255")
+    array = array.astype(np.uint8)
+    if len(set(ids.tolist()) - {0, VOID}) > 0:
+        array = np.where(array == VOID, 0, array).astype(np.uint8)
+    if not array.any():
+        raise MaskError(f"{name} holds no object: every pixel is 0")
+    return array
+
+
+def _as_frame(frame: Frame, t: int) -> Tensor:
+    """A (3, H, W) uint8 tensor."""
+    tensor = torch.as_tensor(frame)
+    if tensor.dtype != torch.uint8 or tensor.dim() != 3 or 3 not in (tensor.shape[0], tensor.shape[-1]):
+        raise VOSError(
+            f"frame {t} is {tensor.dtype} {tuple(tensor.shape)}; expected uint8 RGB, (H, W, 3) or a tensor (3, H, W)"
+        )
+    channels_last = not isinstance(frame, Tensor) or tensor.shape[0] != 3
+    return tensor.permute(2, 0, 1) if channels_last and tensor.shape[-1] == 3 else tensor
+
+
+def _to_device(tracker: Tracker, device: torch.device) -> Tracker:
+    for network in (tracker.encoder, tracker.reference_encoder):
+        if network is not None:
+            network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    return tracker

@@ -1,0 +1,114 @@
+"""Weights by name or path -> networks ready to track. Nothing is unpickled."""
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.inference.memory_bank import ReferencePolicy
+from vos_lightning.inference.propagation import PropagationSettings
+from vos_lightning.models.lab_patches import LabPatches
+from vos_lightning.models.reconstruction import ReconstructionEncoder
+
+DEFAULT_WEIGHTS = "mast_default.safetensors"
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """What a `Propagator` needs: the networks and how to read out masks.
+
+    Args:
+        encoder: Φ_q.
+        reference_encoder: Φ_r, None where it is Φ_q.
+        settings: of the readout.
+    """
+
+    encoder: nn.Module
+    reference_encoder: nn.Module | None
+    settings: PropagationSettings
+
+
+def load_tracker(weights: str | Path) -> Tracker:
+    """Networks of `default`, of `lab` (no learning), or of a file.
+
+    Args:
+        weights: a name, or the path of a Lightning checkpoint (.ckpt) or a .safetensors file of this project.
+
+    Raises:
+        VOSError: unknown name, missing file, or weights of something else.
+        CorruptFileError: the file can't be read.
+    """
+    if str(weights) == "lab":
+        return Tracker(LabPatches(), None, PropagationSettings())
+    if str(weights) == "default":
+        with resources.as_file(resources.files("vos_lightning.weights") / DEFAULT_WEIGHTS) as path:
+            return _build(*_read_safetensors(path), path)
+    path = Path(weights)
+    if not path.is_file():
+        raise VOSError(f"no weights at {path}: give 'default', 'lab', or a .ckpt or .safetensors file")
+    read = _read_safetensors if path.suffix == ".safetensors" else _read_checkpoint
+    return _build(*read(path), path)
+
+
+def save_tracker(path: str | Path, state: dict[str, Tensor], hparams: dict[str, Any]) -> None:
+    """Write a float16 .safetensors file that `load_tracker` reads.
+
+    Args:
+        path: of the file to write.
+        state: parameters and buffers of `encoder.` (and `reference_encoder.`).
+        hparams: of the MAST task that they come from.
+    """
+    from safetensors.torch import save_file
+
+    half = {k: v.half().contiguous() if v.is_floating_point() else v.contiguous() for k, v in state.items()}
+    save_file(half, str(path), metadata={"hyper_parameters": json.dumps(hparams)})
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(str(path), "pt") as file:
+            hparams = json.loads((file.metadata() or {}).get("hyper_parameters", "{}"))
+            return {key: file.get_tensor(key) for key in file.keys()}, hparams  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CorruptFileError(f"{path} is not a readable safetensors file: {error}") from error
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises whatever its parsers raise
+        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CorruptFileError(f"{path} is not a readable checkpoint: {first_line}") from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise VOSError(f"{path} is not a Lightning checkpoint: it has no state_dict")
+    return checkpoint["state_dict"], checkpoint.get("hyper_parameters", {})
+
+
+def _build(state: dict[str, Tensor], hparams: dict[str, Any], path: Path) -> Tracker:
+    try:
+        encoder = ReconstructionEncoder(hparams["width"], hparams["feature_dim"], hparams["normalize"])
+        settings = PropagationSettings(
+            radius=hparams["test_radius"],
+            topk=hparams["topk"],
+            temperature=hparams["temperature"],
+            policy=ReferencePolicy(tuple(hparams["reference_offsets"])),
+        )
+        encoder.load_state_dict(_with_prefix(state, "encoder."))
+        momentum = _with_prefix(state, "momentum_encoder.")
+        reference_encoder = None
+        if momentum:
+            reference_encoder = ReconstructionEncoder(hparams["width"], hparams["feature_dim"], hparams["normalize"])
+            reference_encoder.load_state_dict(momentum)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise VOSError(f"{path} does not hold weights of MAST: {str(error).splitlines()[0]}") from error
+    return Tracker(encoder, reference_encoder, settings)
+
+
+def _with_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

@@ -1,0 +1,69 @@
+"""What the tracking tasks share: validation by whole sequences, and prediction."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from vos_lightning.inference.propagation import Propagator
+from vos_lightning.metrics import JFMeasure
+
+
+class TrackingTask(pl.LightningModule):
+    """A LightningModule that tracks: subclasses say how (`propagator`) and how they learn (`training_step`)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.val_jf = JFMeasure()
+        self.test_jf = JFMeasure()
+
+    def propagator(self) -> Propagator:
+        """A tracker for one sequence."""
+        raise NotImplementedError
+
+    def track(self, sequence: dict[str, Any]) -> Iterator[np.ndarray]:
+        """Masks (H, W) of an evaluation item, frame by frame; see `vos_lightning.data` for its keys."""
+        propagator = self.propagator()
+        for t, frame in enumerate(sequence["frames"]):
+            prompt = sequence["prompts"].get(t)
+            mask = None if prompt is None else torch.from_numpy(prompt).to(self.device)
+            image = torch.from_numpy(frame).permute(2, 0, 1).to(self.device)
+            yield propagator.step(image, mask).cpu().numpy()
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Track one whole sequence and score it."""
+        self._score(batch, self.val_jf)
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Track one whole sequence and score it."""
+        self._score(batch, self.test_jf)
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        """Track one whole sequence: `sequence`, `names` and `masks` (T, H, W) uint8, and the file's `palette`."""
+        masks = np.stack(list(self.track(batch)))
+        return {
+            "sequence": batch["sequence"],
+            "names": batch["frames"].names,
+            "masks": torch.from_numpy(masks),
+            "palette": batch["palette"],
+        }
+
+    def on_validation_epoch_end(self) -> None:
+        """Log J, F and their mean over all objects of all sequences."""
+        self._log_scores("val", self.val_jf)
+
+    def on_test_epoch_end(self) -> None:
+        """As `on_validation_epoch_end`."""
+        self._log_scores("test", self.test_jf)
+
+    def _score(self, batch: dict[str, Any], measure: JFMeasure) -> None:
+        measure.update(self.track(batch), batch["targets"], batch["sequence"], batch["object_ids"])
+
+    def _log_scores(self, stage: str, measure: JFMeasure) -> None:
+        scores: dict[str, Tensor] = measure.compute()
+        # Rank-zero values are everyone's: compute() has gathered the rows already.
+        self.log_dict({f"{stage}/{name}": scores[name] for name in ("J", "F", "JF")}, prog_bar=True, sync_dist=False)
+        measure.reset()

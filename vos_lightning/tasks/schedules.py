@@ -1,0 +1,25 @@
+"""Learning rate schedules, per optimizer step."""
+
+import math
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+WARMUP_STEPS = 100
+
+
+def cosine_schedule(optimizer: Optimizer, steps: int) -> LambdaLR:
+    """A short linear warm-up, then down to zero along a cosine.
+
+    Args:
+        optimizer: whose learning rate is scaled.
+        steps: of the whole run.
+    """
+    warmup = min(WARMUP_STEPS, steps // 10)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
+
+    return LambdaLR(optimizer, factor)
