@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vos_lightning.data.datamodules.davis import DAVISDataModule
+    from vos_lightning.data.datamodules.image_folder import ImageFolderDataModule
+    from vos_lightning.data.datamodules.kinetics import KineticsDataModule
     from vos_lightning.data.datamodules.synthetic import SyntheticDataModule
     from vos_lightning.data.datamodules.video_folder import VideoFolderDataModule
     from vos_lightning.data.datamodules.youtube_vos import YouTubeVOSDataModule
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "DAVISDataModule": "vos_lightning.data.datamodules.davis",
+    "ImageFolderDataModule": "vos_lightning.data.datamodules.image_folder",
+    "KineticsDataModule": "vos_lightning.data.datamodules.kinetics",
     "SyntheticDataModule": "vos_lightning.data.datamodules.synthetic",
     "VideoFolderDataModule": "vos_lightning.data.datamodules.video_folder",
     "YouTubeVOSDataModule": "vos_lightning.data.datamodules.youtube_vos",
@@ -31,6 +35,8 @@ _HOMES = {
 
 __all__ = [
     "DAVISDataModule",
+    "ImageFolderDataModule",
+    "KineticsDataModule",
     "SyntheticDataModule",
     "VideoFolderDataModule",
     "YouTubeVOSDataModule",

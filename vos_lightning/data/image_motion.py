@@ -11,6 +11,9 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
+# how far a clip may move in all, as a share of half the picture
+_LONGEST = 0.5
+
 _CORNERS = torch.tensor(((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)), dtype=torch.float64)
 
 
@@ -37,33 +40,33 @@ def homography(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         dim=-2,
     ).flatten(-3, -2)
     solution = torch.linalg.solve(rows, torch.stack((u, v), -1).flatten(-2))
-    return torch.cat((solution, solution.new_ones((*solution.shape[:-1], 1))), -1).unflatten(-1, (3, 3))
+    matrices = torch.cat((solution, solution.new_ones((*solution.shape[:-1], 1))), -1)
+    return matrices.reshape(*solution.shape[:-1], 3, 3)
 
 
-def camera_path(steps: torch.Tensor, strength: float, generator: torch.Generator) -> torch.Tensor:
+def camera_path(times: torch.Tensor, strength: float, generator: torch.Generator) -> torch.Tensor:
     """Corners of the view over time, in coordinates of the picture (-1 to 1).
 
     Args:
-        steps: times (T,) in frames, 0 first.
-        strength: how far a corner moves per frame, and how far it tilts, as a share of the picture; 0 stands still.
+        times: of the frames, (T,), in frames, 0 first.
+        strength: largest shift, turn (in radians) and growth per frame, as a share of half the picture; 0 stands still.
+            Long clips move more slowly, so that they stay in the picture.
         generator: source of the path.
 
     Returns:
         Corners (T, 4, 2) in the order of a unit square, float64.
     """
-    draws = 2 * torch.rand(21, generator=generator, dtype=torch.float64) - 1
-    reach = 0.7 + 0.15 * draws[0]
-    center = (1 - reach) * 0.6 * draws[1:3]
-    tilt = strength * 2 * draws[3:11].view(4, 2)
-    shift = strength * draws[11:13]
-    bend = strength * 0.3 * draws[13:21].view(4, 2)
-    turn = strength * (draws[0] * 7 % 2 - 1)
-    growth = strength * (draws[1] * 7 % 2 - 1)
-    times = steps.double()[:, None, None]
-    angle = (turn * steps.double())[:, None]
-    x, y = (_CORNERS[:, 0] * reach)[None], (_CORNERS[:, 1] * reach)[None]
+    draws = 2 * torch.rand(23, generator=generator, dtype=torch.float64) - 1
+    zoom, turn, growth, place, shift = draws[0], draws[1], draws[2], draws[3:5], draws[5:7]
+    tilt, bend = draws[7:15].view(4, 2), draws[15:23].view(4, 2)
+    reach = 0.7 + 0.15 * zoom
+    times = times.double()
+    pace = strength * min(1.0, _LONGEST / max(1e-9, strength * float(times.max())))
+    angle = (pace * turn * times)[:, None]
+    x, y = _CORNERS.T * reach
     turned = torch.stack((angle.cos() * x - angle.sin() * y, angle.sin() * x + angle.cos() * y), -1)
-    return center + turned * (1 + growth * times) + tilt + (shift + bend) * times
+    moved = (shift + 0.3 * bend) * pace * times[:, None, None]
+    return 0.6 * (1 - reach) * place + turned * (1 + pace * growth * times[:, None, None]) + 2 * strength * tilt + moved
 
 
 def moving_image(
@@ -75,7 +78,7 @@ def moving_image(
         image: RGB (H, W, 3).
         steps: times of the clip's frames, in frames, increasing.
         size: side of the frames that come out, in pixels.
-        strength: motion per frame, as a share of the picture.
+        strength: motion per frame, see `camera_path`.
         generator: source of the path and of the light.
 
     Returns:
@@ -85,8 +88,9 @@ def moving_image(
     height, width = picture.shape[1:]
     times = torch.tensor([step - steps[0] for step in steps], dtype=torch.float64)
     corners = camera_path(times, strength, generator)
-    # a square view of the shorter side: pixels stay square
-    corners = corners * torch.tensor([min(1.0, height / width), min(1.0, width / height)], dtype=torch.float64)
+    # a square view of the shorter side, anywhere along the longer one: pixels stay square
+    share = torch.tensor([min(1.0, height / width), min(1.0, width / height)], dtype=torch.float64)
+    corners = corners * share + (1 - share) * (2 * torch.rand(2, generator=generator, dtype=torch.float64) - 1)
     matrices = homography(_CORNERS, corners)
     axis = (torch.arange(size, dtype=torch.float64) * 2 + 1) / size - 1
     grid = torch.stack((axis.expand(size, size), axis[:, None].expand(size, size), torch.ones(size, size)), -1)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from rich.console import Console
@@ -20,6 +20,8 @@ from vos_lightning.io.frames import open_frames
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"})
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class VideoRecord(NamedTuple):
@@ -38,11 +40,16 @@ class VideoIndex(NamedTuple):
     faults: list[tuple[str, str]]
 
     def limited(self, count: int | None, seed: int) -> "VideoIndex":
-        """A random subset of the usable videos, the same for equal seeds, in the old order; None keeps all."""
-        if count is None or count >= len(self.videos):
-            return self
-        chosen = torch.randperm(len(self.videos), generator=torch.Generator().manual_seed(seed))[:count]
-        return self._replace(videos=[self.videos[place] for place in chosen.sort().values.tolist()])
+        """A random subset of the usable videos; see `draw_subset`."""
+        return self._replace(videos=draw_subset(self.videos, count, seed))
+
+
+def draw_subset(items: Sequence[T], count: int | None, seed: int) -> list[T]:
+    """Draw `count` items, the same for equal seeds, in their old order; None keeps all."""
+    if count is None or count >= len(items):
+        return list(items)
+    chosen = torch.randperm(len(items), generator=torch.Generator().manual_seed(seed))[:count]
+    return [items[place] for place in chosen.sort().values.tolist()]
 
 
 def find_videos(root: str | Path) -> list[Path]:

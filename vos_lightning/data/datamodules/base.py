@@ -95,6 +95,7 @@ class ClipDataModule(pl.LightningDataModule):
         )
         self.skipped: dict[str, str] = {}
         self.clips_skipped = 0
+        self._index: VideoIndex | None = None
         self._train: ClipDataset | None = None
         self._evaluation: Dataset[dict[str, Any]] | None = None
 
@@ -106,16 +107,23 @@ class ClipDataModule(pl.LightningDataModule):
         """The training videos: files and folders of frames."""
         raise NotImplementedError
 
+    def without_skipped(self, paths: Sequence[Path]) -> Sequence[Path]:
+        """Those whose name, or file name with or without suffix, isn't on the skip-list."""
+        if self.skip_list is None:
+            return paths
+        skip, root = read_skip_list(self.skip_list), self.videos_root()
+        kept = [path for path in paths if skip.isdisjoint((video_name(path, root), path.name, path.stem))]
+        rank_zero_info(f"{self.skip_list}: leaves out {len(paths) - len(kept)} of {len(paths)}")
+        return kept
+
     def index(self) -> VideoIndex:
-        """The training videos without those of the skip-list, probed, then limited."""
-        paths, root = self.paths(), self.videos_root()
-        if self.skip_list is not None:
-            skip = read_skip_list(self.skip_list)
-            kept = [path for path in paths if skip.isdisjoint((video_name(path, root), path.name, path.stem))]
-            rank_zero_info(f"{self.skip_list}: leaves out {len(paths) - len(kept)} of {len(paths)} videos")
-            paths = kept
-        index = index_videos(paths, root, self.sampling.length, IndexCache.of(root))
-        return index.limited(self.limit_videos, self.seed)
+        """The training videos without those of the skip-list, probed, then limited; made once."""
+        if self._index is None:
+            root = self.videos_root()
+            paths = self.without_skipped(self.paths())
+            index = index_videos(paths, root, self.sampling.length, IndexCache.of(root))
+            self._index = index.limited(self.limit_videos, self.seed)
+        return self._index
 
     def clips(self) -> ClipDataset:
         """Clips of the videos of `index`; those that can't be used are reported.
