@@ -1,0 +1,1 @@
+"""Callbacks of the Trainer: checkpoints, predicted masks on disk, progress."""

@@ -87,8 +87,8 @@ def segment(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vos-lightning segment",
-        description="Follow the objects of a first-frame mask through a video. Writes one palette PNG per frame into the "
-        "output folder, named after the frames (00000.png, 00001.png, … for a video file).",
+        description="Follow the objects of a first-frame mask through a video. Writes one palette PNG per frame into "
+        "the output folder, named after the frames (00000.png, 00001.png, … for a video file).",
     )
     parser.add_argument("input", type=Path, metavar="INPUT", help="a video file or a folder of frames")
     parser.add_argument(

@@ -1,0 +1,1 @@
+"""From networks to masks: memory, propagation, and the segmenter; plain PyTorch."""

@@ -17,6 +17,8 @@ from vos_lightning.models.lab_patches import LabPatches
 from vos_lightning.models.reconstruction import ReconstructionEncoder
 
 DEFAULT_WEIGHTS = "mast_default.safetensors"
+# Patches of colours resemble one another more than learned features do.
+LAB_TEMPERATURE = 1 / 40
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def load_tracker(weights: str | Path) -> Tracker:
         CorruptFileError: the file can't be read.
     """
     if str(weights) == "lab":
-        return Tracker(LabPatches(), None, PropagationSettings())
+        return Tracker(LabPatches(), None, PropagationSettings(temperature=LAB_TEMPERATURE))
     if str(weights) == "default":
         with resources.as_file(resources.files("vos_lightning.weights") / DEFAULT_WEIGHTS) as path:
             return _build(*_read_safetensors(path), path)

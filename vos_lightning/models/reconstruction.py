@@ -47,11 +47,17 @@ def downsample(images: Tensor, stride: int) -> Tensor:
 
     The counterpart of bilinear upsampling without aligned corners: there and back shifts nothing.
     """
-    return images.unflatten(-1, (-1, stride)).unflatten(-3, (-1, stride)).mean((-3, -1))
+    cells: Tensor = images.unflatten(-1, (-1, stride)).unflatten(-3, (-1, stride))
+    return cells.mean((-3, -1))
 
 
 def reconstruct(
-    query: Tensor, keys: Tensor, colours: Tensor, radius: int, temperature: float, stride: int = ReconstructionEncoder.stride
+    query: Tensor,
+    keys: Tensor,
+    colours: Tensor,
+    radius: int,
+    temperature: float,
+    stride: int = ReconstructionEncoder.stride,
 ) -> Tensor:
     """Copy the references' colours to where the features say (SSVOS eqs. 1 and 6).
 

@@ -1,0 +1,1 @@
+"""LightningModules: how the networks learn, validate and predict."""

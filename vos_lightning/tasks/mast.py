@@ -45,7 +45,7 @@ class MAST(TrackingTask):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.encoder = ReconstructionEncoder(width, feature_dim, normalize).to(memory_format=torch.channels_last)
+        self.encoder = ReconstructionEncoder(width, feature_dim, normalize)
 
     def forward(self, lab: Tensor) -> Tensor:
         """Lab (B, 3, H, W) in [-1, 1] -> features (B, D, H / 4, W / 4)."""
@@ -61,13 +61,18 @@ class MAST(TrackingTask):
         return loss
 
     def _reconstruction_loss(self, seen: Tensor, colours: Tensor) -> Tensor:
-        """Each frame from all others: seen (B, T, 3, H, W) is what the encoder gets, colours (B, T, 1, H, W) what it must copy."""
-        features = self(seen.flatten(0, 1)).unflatten(0, seen.shape[:2])
+        """Each frame from all others.
+
+        Args:
+            seen: what the encoder gets, (B, T, 3, H, W).
+            colours: what the features must let copy, (B, T, 1, H, W).
+        """
+        features = self(seen.flatten(0, 1).contiguous(memory_format=torch.channels_last)).unflatten(0, seen.shape[:2])
         losses = []
         for t in range(seen.shape[1]):
             others = [i for i in range(seen.shape[1]) if i != t]
             reconstruction = reconstruct(
-                features[:, t], features[:, others], colours[:, others], self.hparams.radius, self.hparams.temperature
+                features[:, t], features[:, others], colours[:, others], self.hparams["radius"], self.hparams["temperature"]
             )
             losses.append(reconstruction_loss(reconstruction, colours[:, t]))
         return torch.stack(losses).mean()
@@ -75,15 +80,18 @@ class MAST(TrackingTask):
     def propagator(self) -> Propagator:
         """See the base class."""
         settings = PropagationSettings(
-            radius=self.hparams.test_radius,
-            topk=self.hparams.topk,
-            temperature=self.hparams.temperature,
-            policy=ReferencePolicy(tuple(self.hparams.reference_offsets)),
+            radius=self.hparams["test_radius"],
+            topk=self.hparams["topk"],
+            temperature=self.hparams["temperature"],
+            policy=ReferencePolicy(tuple(self.hparams["reference_offsets"])),
         )
         return Propagator(self.encoder, settings=settings)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - one of Lightning's many forms
         """Adam, its learning rate falling to zero along a cosine over the whole run."""
-        optimizer = torch.optim.Adam(self.encoder.parameters(), lr=self.hparams.learning_rate)
+        optimizer = torch.optim.Adam(self.encoder.parameters(), lr=self.hparams["learning_rate"])
         steps = int(self.trainer.estimated_stepping_batches)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine_schedule(optimizer, steps), "interval": "step"}}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": cosine_schedule(optimizer, steps), "interval": "step"},
+        }
