@@ -120,7 +120,12 @@ def random_square(frames: Sequence[npt.NDArray[np.uint8]], size: int, generator:
 
     Returns:
         uint8 (T, 3, size, size).
+
+    Raises:
+        VOSError: frames of different sizes.
     """
+    if len({frame.shape for frame in frames}) > 1:
+        raise VOSError(f"frames of different sizes: {sorted({frame.shape[:2] for frame in frames})}")
     height, width = frames[0].shape[:2]
     down, right = torch.rand(2, generator=generator).tolist()
     top, left = int(down * (height - size + 1)), int(right * (width - size + 1))

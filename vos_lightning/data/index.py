@@ -2,16 +2,14 @@
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import torch
-from rich.console import Console
-from rich.progress import track
 
 from vos_lightning.data.index_cache import Facts, IndexCache
+from vos_lightning.data.progress import map_files
 from vos_lightning.errors import DatasetNotFoundError, VOSError
 from vos_lightning.io.files import natural_key
 from vos_lightning.io.frame_folder import IMAGE_SUFFIXES
@@ -104,7 +102,9 @@ def index_videos(
     cache = cache or IndexCache(None)
     unknown = [path for path in map(str, paths) if cache.get(path) is None]
     if unknown:
-        for path, found in zip(unknown, _probe_all(unknown), strict=True):
+        _log.info("reading %d videos for the index", len(unknown))
+        facts_found = map_files(probe, unknown, f"indexing {len(unknown)} videos")
+        for path, found in zip(unknown, facts_found, strict=True):
             cache.put(path, found)
         cache.save()
     index = VideoIndex([], [])
@@ -150,18 +150,3 @@ def probe(path: str) -> Facts:
         return Facts(len(source), float(source.fps), "")
     except VOSError as error:
         return Facts(0, 0.0, str(error))
-
-
-def _probe_all(paths: Sequence[str]) -> Iterable[Facts]:
-    console = Console(stderr=True)
-    _log.info("reading %d videos for the index", len(paths))
-    with ThreadPoolExecutor(min(32, 2 * (os.cpu_count() or 1))) as pool:
-        results = pool.map(probe, paths, chunksize=1)
-        yield from track(
-            results,
-            f"indexing {len(paths)} videos",
-            total=len(paths),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )

@@ -1,0 +1,204 @@
+"""A copy of a dataset that is quick to train on: one small video per video, with key frames close together."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.error import FFmpegError
+
+from vos_lightning.data.davis import davis_names, davis_year
+from vos_lightning.data.index import find_videos, video_name
+from vos_lightning.data.progress import map_files
+from vos_lightning.data.youtube_vos import frames_folder
+from vos_lightning.errors import VOSError
+from vos_lightning.io.files import atomic_path
+from vos_lightning.io.frame_source import FrameSource, scaled_size
+from vos_lightning.io.frames import open_frames
+
+FORMATS = ("videos", "kinetics", "youtube-vos", "davis")
+_MANIFEST = "prepared.json"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How prepared videos are encoded.
+
+    Args:
+        short_side: in pixels; smaller videos keep their size.
+        gop: frames from one key frame to the next; a clip decodes half as many for nothing.
+        crf: quality of H.264, 0 to 51, lower is better and larger.
+    """
+
+    short_side: int = 256
+    gop: int = 8
+    crf: int = 20
+
+    def __post_init__(self) -> None:
+        """Refuse what no encoder takes."""
+        if self.short_side < 16 or self.gop < 1 or not 0 <= self.crf <= 51:
+            raise VOSError(f"{self}: need short_side >= 16, gop >= 1 and crf from 0 to 51")
+
+
+@dataclass
+class PrepareReport:
+    """What a preparation did; sizes in bytes, of what is prepared now and of what it was made from."""
+
+    output: str
+    written: int = 0
+    kept: int = 0
+    frames: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+    faults: list[tuple[str, str]] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """One line for people."""
+        before, after = self.bytes_before / 1e6, self.bytes_after / 1e6
+        saved = f"{1 - after / before:.0%} less" if after <= before else f"{after / before:.1f} times as much"
+        return (
+            f"{self.output}: {self.written} videos written, {self.kept} kept, {len(self.faults)} left out; "
+            f"{after:.1f} MB instead of {before:.1f} MB, {saved}"
+        )
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+def training_videos(root: str | Path, format: str) -> tuple[list[Path], Path]:
+    """The videos a dataset trains on, and the folder that their names are relative to.
+
+    Args:
+        root: of the dataset.
+        format: "videos" or "kinetics" (every video below `root`), "youtube-vos" or "davis" (the training split).
+
+    Raises:
+        DatasetNotFoundError: the folder isn't of that layout.
+        VOSError: unknown format.
+    """
+    if format not in FORMATS:
+        raise VOSError(f"format={format!r}: one of {', '.join(FORMATS)}")
+    root = Path(root)
+    if format == "youtube-vos":
+        # both releases have the same training videos; a folder per release may hold them
+        year = "2019" if (root / "2019").is_dir() else "2018"
+        folder = frames_folder(root, year, "train", all_frames=False)
+        return find_videos(folder), folder
+    if format == "davis":
+        folder = root / "JPEGImages" / "480p"
+        return [folder / name for name in davis_names(root, davis_year(root), "train")], folder
+    return find_videos(root), root
+
+
+def prepare_dataset(
+    root: str | Path,
+    output: str | Path,
+    format: str = "videos",
+    encoding: Encoding | None = None,
+    threads: int | None = None,
+    report: Callable[[str, str], None] | None = None,
+) -> PrepareReport:
+    """Write a training copy of a dataset, one mp4 per video, for `VideoFolderDataModule`.
+
+    Every file is written whole or not at all, and files that are there are kept: call it again after an interruption.
+
+    Args:
+        root: the dataset.
+        output: folder to write to; made if missing.
+        format: as for `training_videos`.
+        encoding: of the copies.
+        threads: videos at a time; None takes two per core.
+        report: called with the path and the reason of every video that can't be read.
+
+    Raises:
+        VOSError: `output` holds videos of another encoding, or lies in `root`.
+    """
+    root, output, encoding = Path(root), Path(output), encoding or Encoding()
+    if root.resolve() in (output.resolve(), *output.resolve().parents):
+        raise VOSError(f"{output}: lies in {root}; choose a folder outside of the dataset")
+    paths, base = training_videos(root, format)
+    _claim(output, encoding)
+    result = PrepareReport(str(output))
+
+    def work(path: Path) -> tuple[str, int, int, int] | VOSError:
+        try:
+            return _prepare(path, output / f"{video_name(path, base)}.mp4", encoding)
+        except VOSError as error:
+            return error
+
+    for path, done in zip(paths, map_files(work, paths, f"preparing {len(paths)} videos", threads), strict=True):
+        if isinstance(done, VOSError):
+            result.faults.append((str(path), str(done)))
+            if report is not None:
+                report(str(path), str(done))
+            continue
+        verb, frames, before, after = done
+        result.written += verb == "written"
+        result.kept += verb == "kept"
+        result.frames += frames
+        result.bytes_before += before
+        result.bytes_after += after
+    return result
+
+
+def _claim(output: Path, encoding: Encoding) -> None:
+    """Note the encoding, or see that it is the one noted."""
+    manifest, wanted = output / _MANIFEST, asdict(encoding)
+    if manifest.is_file():
+        found = json.loads(manifest.read_text(encoding="utf-8"))
+        if found != wanted:
+            raise VOSError(f"{manifest}: prepared with {found}, now {wanted} is asked for; choose another folder")
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    with atomic_path(manifest) as temporary:
+        temporary.write_text(json.dumps(wanted), encoding="utf-8")
+
+
+def _prepare(path: Path, target: Path, encoding: Encoding) -> tuple[str, int, int, int]:
+    source = open_frames(path)
+    size = sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
+    if target.is_file():
+        return "kept", len(source), size, target.stat().st_size
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(target) as temporary:
+        _encode(source, temporary, encoding)
+    return "written", len(source), size, target.stat().st_size
+
+
+def _encode(source: FrameSource, target: Path, encoding: Encoding) -> None:
+    options = {
+        "crf": str(encoding.crf),
+        "g": str(encoding.gop),
+        "bf": "0",
+        "preset": "veryfast",
+        # no deblocking and no arithmetic coding: half as long to decode, a tenth larger
+        "tune": "fastdecode",
+    }
+    size: tuple[int, ...] | None = None
+    try:
+        with av.open(str(target), "w", format="mp4") as container:
+            rate = Fraction(source.fps).limit_denominator(1001)
+            stream = container.add_stream("libx264", rate=rate, options=options)
+            stream.codec_context.thread_count = 1
+            for frame in source:
+                if size is None:
+                    size = frame.shape
+                    stream.height, stream.width = _even_size(frame.shape[0], frame.shape[1], encoding.short_side)
+                    stream.pix_fmt = "yuv420p"
+                if frame.shape != size:
+                    raise VOSError(f"{source.path}: frames of {size[:2]} and of {frame.shape[:2]}; keep one size")
+                picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+                picture = picture.reformat(stream.width, stream.height, "yuv420p", interpolation="BILINEAR")
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode(None))
+    except FFmpegError as error:
+        raise VOSError(f"{source.path}: can't be encoded ({error.strerror})") from error
+
+
+def _even_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """Size after shrinking the short side to at most `short_side`; H.264 wants even sides."""
+    height, width = scaled_size(height, width, min(height, width, short_side))
+    return max(2, height // 2 * 2), max(2, width // 2 * 2)
