@@ -39,9 +39,17 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
         return rgb.clamp(0, 1)
 
 
-def draw_dropped_chroma(clips: int, generator: torch.Generator | None = None) -> Tensor:
-    """Which of a (1) and b (2) each clip loses, each with probability 0.5: (clips,) int64 on the CPU."""
-    return torch.randint(1, 3, (clips,), generator=generator)
+def draw_dropped_chroma(seeds: Tensor) -> Tensor:
+    """Which of a (1) and b (2) each clip loses, each with probability 0.5.
+
+    Args:
+        seeds: one per clip, (B,) int64: the draw belongs to the clip, whichever batch, rank or run it comes in.
+
+    Returns:
+        (B,) int64 on the CPU.
+    """
+    draws = [torch.randint(1, 3, (1,), generator=torch.Generator().manual_seed(seed)) for seed in seeds.tolist()]
+    return torch.cat(draws)
 
 
 def drop_chroma(lab: Tensor, dropped: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class TrackingTask(pl.LightningModule):
         propagator = self.propagator()
         for t, frame in enumerate(sequence["frames"]):
             prompt = sequence["prompts"].get(t)
-            mask = None if prompt is None else torch.from_numpy(prompt).to(self.device)
+            mask = None if prompt is None else torch.as_tensor(prompt, device=self.device)
             image = torch.from_numpy(frame).permute(2, 0, 1).to(self.device)
             yield propagator.step(image, mask).cpu().numpy()
 

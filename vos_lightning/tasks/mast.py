@@ -16,8 +16,8 @@ from vos_lightning.tasks.schedules import cosine_schedule
 class MAST(TrackingTask):
     """Learns features by reconstructing the colours of a frame from those of other frames (SSVOS §3.1, eqs. 1-3).
 
-    Training batches hold `frames`, (B, T, 3, H, W) RGB in [0, 1] with H and W multiples of 4: each frame of a clip is
-    reconstructed from the others, so that every encoded frame serves as query and as reference.
+    Training batches hold `frames`, (B, T, 3, H, W) RGB in [0, 1] with H and W multiples of 4, and `seed`, (B,) int64.
+    Each frame of a clip is reconstructed from the others, so that every encoded frame serves as query and as reference.
 
     Args:
         width: multiplies the encoder's channels, 1.0 is the paper's.
@@ -55,7 +55,7 @@ class MAST(TrackingTask):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Mean reconstruction loss over all frames of all clips."""
         lab = rgb_to_lab(batch["frames"])
-        dropped = draw_dropped_chroma(len(lab))
+        dropped = draw_dropped_chroma(batch["seed"])
         loss = self._reconstruction_loss(drop_chroma(lab, dropped), take_channel(lab, dropped))
         self.log("train/loss", loss, prog_bar=True)
         return loss

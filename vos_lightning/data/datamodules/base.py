@@ -201,7 +201,7 @@ class ClipDataModule(pl.LightningDataModule):
         """Transform training clips on the device and report those that could not be read.
 
         Returns:
-            `frames` float32 (B, T, 3, crop_size, crop_size) in [0, 1] and `sequence`, with `zoom_levels` also
+            `frames` float32 (B, T, 3, crop_size, crop_size) in [0, 1], `sequence` and `seed`; with `zoom_levels` also
             `zoom_views` (B, V, 3, crop_size, crop_size) and `zoom_places` (B, zoom_frames); other batches as they came.
         """
         if "skipped" not in batch:
@@ -211,7 +211,7 @@ class ClipDataModule(pl.LightningDataModule):
             # by whichever rank met it: no other knows
             self._report(clip.sequence, clip.reason, warnings.warn)
         frames = self.augmentation(batch["frames"], batch["seed"])
-        result = {"frames": frames, "sequence": batch["sequence"]}
+        result = {"frames": frames, "sequence": batch["sequence"], "seed": batch["seed"]}
         if self.zoom_levels:
             views, places = zoom_views(frames, batch["seed"], self.zoom_levels, self.zoom_frames)
             result |= {"zoom_views": views, "zoom_places": places}

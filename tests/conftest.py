@@ -1,0 +1,42 @@
+"""Data that several parts' tests share; all of it is generated, except `shared_data`."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vos_lightning.data import write_davis_tree
+from vos_lightning.data.synthetic_data import SyntheticSpec
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real videos beside the checkout, for those who have them."""
+    path = REPOSITORY.parent / "shared" / "data"
+    if not path.is_dir():
+        pytest.skip(f"needs the real videos at {path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def davis_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two short generated videos in DAVIS layout, ids 1…K."""
+    root = tmp_path_factory.mktemp("davis")
+    write_davis_tree(root, train=(), val=(7, 8), spec=SyntheticSpec(6, (64, 96), 2))
+    return root
+
+
+@pytest.fixture
+def moving_square() -> tuple[np.ndarray, np.ndarray]:
+    """A textured square that moves 2 pixels per frame over a textured background: frames (6, 60, 90, 3), masks (6, 60, 90)."""
+    rng = np.random.default_rng(0)
+    background = rng.integers(0, 120, (15, 23, 3)).repeat(4, 0).repeat(4, 1)[:60, :90]
+    square = rng.integers(130, 255, (6, 6, 3)).repeat(4, 0).repeat(4, 1)
+    frames = np.repeat(background[None], 6, 0).astype(np.uint8)
+    masks = np.zeros((6, 60, 90), np.uint8)
+    for t in range(6):
+        frames[t, 16:40, 20 + 2 * t : 44 + 2 * t] = square
+        masks[t, 16:40, 20 + 2 * t : 44 + 2 * t] = 9
+    return frames, masks

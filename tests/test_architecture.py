@@ -1,0 +1,84 @@
+"""The layering of the package, kept by reading its imports."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "vos_lightning"
+
+# part -> parts that it may import; `errors` is everyone's
+ALLOWED = {
+    "functional": set(),
+    "io": set(),
+    "models": {"functional"},
+    "metrics": {"functional"},
+    "transforms": {"functional"},
+    "evaluation": {"functional", "io", "metrics"},
+    "inference": {"models", "functional", "io", "transforms"},
+    "data": {"functional", "io", "transforms"},
+    "tasks": {"inference", "models", "metrics", "transforms", "functional"},
+    "callbacks": {"io", "functional", "inference"},
+    "weights": set(),
+    "commands": {"functional", "io", "metrics", "evaluation", "inference", "data", "tasks", "callbacks"},
+    "cli": {"commands"},
+    "errors": set(),
+    "__main__": {"cli"},
+    "__init__": {"inference", "tasks"},
+}
+LIGHTNING = {"tasks", "callbacks", "commands"}
+FORBIDDEN = {"torchvision", "timm", "segmentation_models_pytorch"}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports_of(path: Path) -> set[str]:
+    """Dotted names of everything a module imports, also within functions."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nobody_imports_upward(path):
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for name in imports_of(path):
+        root, *rest = name.split(".")
+        assert root not in FORBIDDEN, f"{path} imports {root}"
+        if root == "vos_lightning" and rest[0] in ALLOWED:
+            assert rest[0] in {part, "errors"} | ALLOWED[part], f"{path} imports {name}"
+        if root in ("pytorch_lightning", "lightning"):
+            assert part in LIGHTNING or "datamodules" in path.parts, f"{path} imports Lightning"
+
+
+def run_python(code: str) -> str:
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    return result.stdout
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = "import sys, vos_lightning, vos_lightning.cli; print([m for m in ('torch', 'numpy', 'cv2') if m in sys.modules])"
+    assert run_python(code).strip() == "[]"
+
+
+def test_inference_needs_no_lightning():
+    code = "import sys; from vos_lightning import VideoSegmenter; print('pytorch_lightning' in sys.modules)"
+    assert run_python(code).strip() == "False"
+
+
+def test_pinned_names_can_be_imported():
+    code = """
+from vos_lightning import MAST, VideoSegmenter
+from vos_lightning.data import DAVISDataModule, SyntheticDataModule, VideoFolderDataModule
+from vos_lightning.metrics import RegionSimilarity, ContourAccuracy, JFMeasure
+from vos_lightning.functional import local_attention, region_similarity, contour_accuracy
+print(callable(local_attention))
+"""
+    assert run_python(code).strip() == "True"
