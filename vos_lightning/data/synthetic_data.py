@@ -208,4 +208,6 @@ def write_davis_tree(
     sets = root / "ImageSets" / year
     sets.mkdir(parents=True, exist_ok=True)
     for split, seeds in (("train", train), ("val", val)):
+        if not seeds:
+            continue
         (sets / f"{split}.txt").write_text("".join(f"{synthetic_name(seed)}\n" for seed in seeds), encoding="utf-8")
