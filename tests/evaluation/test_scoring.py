@@ -60,7 +60,7 @@ def test_ids_beyond_those_of_the_first_mask_are_not_scored(folders, scene):
     predictions = annotations.copy()
     annotations[2:, 30:, :] = 2
     assert [one.object for one in evaluate_folder(*folders(predictions, annotations)).objects] == [1]
-    with pytest.raises(MaskError, match=r"00002\.png: holds id 2, but the annotated objects are 1 to 1"):
+    with pytest.raises(MaskError, match=r"00002\.png: holds id 2, but the annotated objects are 1;"):
         evaluate_folder(*folders(annotations, annotations))
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from vos_lightning.errors import VOSError
 from vos_lightning.evaluation.comparison import compare, mean_table, sequence_table
-from vos_lightning.evaluation.files import write_csv, write_json
+from vos_lightning.evaluation.export import FORMATS, check_items, plan_davis, plan_youtube, write_submission
+from vos_lightning.evaluation.files import write_csv, write_json, write_text
 from vos_lightning.evaluation.metadata import SEEN_CATEGORIES, read_metadata
 from vos_lightning.evaluation.report import Report
-from vos_lightning.evaluation.scoring import evaluate_folder
+from vos_lightning.evaluation.scoring import evaluate_folder, refuse
 from vos_lightning.evaluation.table import print_table, score_table
 
 
@@ -70,6 +72,57 @@ def evaluate_command(
     return 0
 
 
+def export_command(
+    predictions: str | Path,
+    output: str | Path,
+    *,
+    format: str = "davis",
+    meta: str | Path | None = None,
+    reference: str | Path | None = None,
+    image_set: str | Path | None = None,
+    strict: bool = False,
+    workers: int | None = None,
+) -> int:
+    """Packs a folder of results for a server, after checking every mask.
+
+    Args:
+        predictions: Folder of sequence folders of PNGs.
+        output: A new folder, or a zip file if its name ends so.
+        format: davis or youtube-vos.
+        meta: For youtube-vos: its `meta.json`, which lists the videos, objects and frames to pack.
+        reference: For davis: folder of sequence folders of its images or annotations, which tell the frames to pack.
+        image_set: For davis: text file of the sequences to pack.
+        strict: Refuse superfluous sequences and frames instead of leaving them out with a note.
+        workers: Processes; left out: one per core.
+
+    Returns:
+        0.
+
+    Raises:
+        VOSError: Something is missing or wrong; the message names the file, and nothing is written.
+    """
+    predictions, output = Path(predictions), Path(output)
+    if format == "youtube-vos":
+        if meta is None:
+            raise VOSError("youtube-vos needs its meta.json: give --meta valid/meta.json")
+        items, notes = plan_youtube(predictions, read_metadata(meta))
+    elif format == "davis":
+        items, notes = plan_davis(predictions, _path(reference), _path(image_set))
+    else:
+        raise VOSError(f"unknown format {format!r}: choose one of {', '.join(FORMATS)}")
+    if strict:
+        refuse(notes)
+    check_items(items, workers)
+    write_submission(items, output)
+    _print_notes(notes)
+    print(f"{output}: {len(items)} masks of {len({item.sequence for item in items})} sequences")
+    return 0
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
 def _print(reports: list[Report]) -> None:
     if len(reports) == 1:
         print_table(score_table(reports[0]))
@@ -78,7 +131,11 @@ def _print(reports: list[Report]) -> None:
         print_table(mean_table(comparison))
         print()
         print_table(sequence_table(comparison))
-    for note in dict.fromkeys(note for report in reports for note in report.notes):
+    _print_notes(dict.fromkeys(note for report in reports for note in report.notes))
+
+
+def _print_notes(notes: Iterable[str]) -> None:
+    for note in notes:
         print(f"note: {note}", file=sys.stderr)
 
 
@@ -93,6 +150,10 @@ def _write(
         write_json(json, reports[0].to_dict() if len(reports) == 1 else compare(reports).to_dict())
     if csv is not None:
         write_csv(csv, reports)
+    if html is not None:
+        from vos_lightning.evaluation.html import html_report  # here: it needs the readers of images
+
+        write_text(html, html_report(reports, _path(frames)))
 
 
 def _categories(train_meta: str | Path) -> frozenset[str]:

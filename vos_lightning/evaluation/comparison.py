@@ -10,6 +10,8 @@ from vos_lightning.errors import VOSError
 from vos_lightning.evaluation.report import MEASURES, YOUTUBE_MEASURES, Report
 from vos_lightning.evaluation.table import Table, number
 
+DIFFERENCE = "±"
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -68,7 +70,7 @@ def sequence_table(comparison: Comparison) -> Table:
     means = [report.mean()["J&F-Mean"] for report in comparison.reports]
     return Table(
         f"J&F per sequence, and the difference to {comparison.names[0]}",
-        ("sequence", comparison.names[0], *(column for name in comparison.names[1:] for column in (name, "±"))),
+        ("sequence", comparison.names[0], *(column for name in comparison.names[1:] for column in (name, DIFFERENCE))),
         tuple(rows),
         (_line("mean over objects", means),),
         1,

@@ -10,7 +10,7 @@ import numpy as np
 
 from vos_lightning.errors import DatasetNotFoundError, VOSError
 from vos_lightning.evaluation.metadata import Video
-from vos_lightning.evaluation.protocols import Protocol, objects_of, target_ids
+from vos_lightning.evaluation.protocols import Protocol, objects_of, some, target_ids
 from vos_lightning.io.files import list_files, natural_key
 from vos_lightning.io.masks import read_mask
 
@@ -26,7 +26,8 @@ class Plan:
         annotations: Folder of PNGs.
         frames: Names of the scored frames, without suffix.
         ids: K objects.
-        first_ids: Those of them that are certain to be annotated.
+        known_ids: What a prediction may hold.
+        first_ids: Objects that are certain to be annotated.
         spans: For each object the frames in which it is scored; `None`: in all.
         categories: For each object its category, where known.
     """
@@ -37,6 +38,7 @@ class Plan:
     annotations: Path
     frames: tuple[str, ...]
     ids: tuple[int, ...]
+    known_ids: tuple[int, ...]
     first_ids: tuple[int, ...]
     spans: tuple[frozenset[str], ...] | None = None
     categories: tuple[str, ...] | None = None
@@ -98,7 +100,7 @@ def plan_sequences(
         raise VOSError(f"{predictions}: no frame is left to score; {notes[0]}")
     missing = [name for name in given if name not in predicted]
     if missing:
-        notes.append(f"not scored, for there are no predictions: {_some(missing)} of {annotations}")
+        notes.append(f"not scored, for there are no predictions: {some(missing)} of {annotations}")
     return plans, notes
 
 
@@ -125,7 +127,7 @@ def _plan_davis(name: str, folder: Path, annotated: Path, protocol: Protocol, no
     if not scored:
         notes.append(f"{name}: left out, for none of its {len(frames)} frames is left without the first and the last")
         return None
-    return Plan(name, protocol, folder, annotated, tuple(scored), tuple(ids), tuple(first_ids.tolist()))
+    return Plan(name, protocol, folder, annotated, tuple(scored), tuple(ids), tuple(ids), tuple(first_ids.tolist()))
 
 
 def _plan_youtube(name: str, folder: Path, annotated: Path, videos: dict[str, Video], notes: list[str]) -> Plan | None:
@@ -148,6 +150,7 @@ def _plan_youtube(name: str, folder: Path, annotated: Path, videos: dict[str, Vi
         annotated,
         tuple(scored),
         tuple(listed[index].id for index in kept),
+        tuple(entry.id for entry in listed),
         tuple(listed[index].id for index in kept),
         tuple(spans[index] for index in kept),
         tuple(listed[index].category for index in kept),
@@ -159,17 +162,15 @@ def _check_frames(
 ) -> None:
     missing = [f"{frame}.png" for frame in scored if frame not in set(predicted)]
     if missing:
-        raise VOSError(
-            f"{folder}: lacks {_some(missing)} of the {len(scored)} frames to score; write one PNG per frame"
-        )
+        raise VOSError(f"{folder}: lacks {some(missing)} of the {len(scored)} frames to score; write one PNG per frame")
     unscored = [frame for frame in annotated if frame not in set(predicted)]
     if unscored:
         notes.append(
-            f"{folder}: no prediction for {_some(unscored)}, which the protocol doesn't score; a server may want it"
+            f"{folder}: no prediction for {some(unscored)}, which the protocol doesn't score; a server may want it"
         )
     extra = [frame for frame in predicted if frame not in set(annotated)]
     if extra:
-        notes.append(f"{folder}: {_some(extra)} not annotated and so not scored")
+        notes.append(f"{folder}: {some(extra)} not annotated and so not scored")
 
 
 def _frame_names(folder: Path) -> list[str]:
@@ -178,10 +179,3 @@ def _frame_names(folder: Path) -> list[str]:
 
 def _is_visible_folder(path: Path) -> bool:
     return path.is_dir() and not path.name.startswith(".")
-
-
-def _some(names: Sequence[str], limit: int = 5) -> str:
-    """Names, shortened: the first few and how many there are."""
-    if len(names) <= limit:
-        return ", ".join(names)
-    return f"{', '.join(names[:limit])}, … ({len(names)} in all)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -54,16 +55,32 @@ def objects_of(first: IdMask, protocol: Protocol, path: object) -> list[int]:
     raise MaskError(f"{path}: the first annotation holds no object, so there is nothing to score; give its mask")
 
 
-def check_known(prediction: IdMask, ids: list[int], path: object) -> None:
+def check_known(prediction: IdMask, known: Sequence[int], path: object) -> None:
     """Raises unless a prediction holds known ids only.
 
+    Args:
+        prediction: (H, W).
+        known: Sorted ids, at least one.
+        path: Where the prediction comes from.
+
     Raises:
-        MaskError: It holds an id that the first annotation has not, as the official code refuses too.
+        MaskError: It holds an id that was not given; the official code refuses it too.
     """
-    largest = int(prediction.max())
-    if largest <= ids[-1]:
+    unknown = np.ones(256, dtype=bool)
+    unknown[[0, *known]] = False
+    has_gaps = len(known) < known[-1]
+    if prediction.max() <= known[-1] and not (has_gaps and unknown[prediction].any()):
         return
-    unknown = [int(one) for one in np.unique(prediction) if one > ids[-1]]
-    shown = ", ".join(map(str, unknown[:5])) + (", …" if len(unknown) > 5 else "")
-    hint = "; 255 is void and cannot be predicted" if unknown == [VOID] else ""
-    raise MaskError(f"{path}: holds id {shown}, but the annotated objects are 1 to {ids[-1]}; keep the ids given{hint}")
+    found = [str(one) for one in np.flatnonzero(np.bincount(prediction[unknown[prediction]])).tolist()]
+    hint = "; 255 is void and cannot be predicted" if found == [str(VOID)] else ""
+    given = [str(one) for one in known]
+    raise MaskError(
+        f"{path}: holds id {some(found)}, but the annotated objects are {some(given)}; keep those ids{hint}"
+    )
+
+
+def some(names: Sequence[str], limit: int = 5) -> str:
+    """Names, shortened: the first few and how many there are."""
+    if len(names) <= limit:
+        return ", ".join(names)
+    return f"{', '.join(names[:limit])}, … ({len(names)} in all)"

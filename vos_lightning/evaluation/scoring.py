@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import sys
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -18,13 +14,12 @@ from vos_lightning.evaluation.folders import Plan, plan_sequences
 from vos_lightning.evaluation.metadata import SEEN_CATEGORIES, read_metadata
 from vos_lightning.evaluation.protocols import check_known, check_protocol, predicted_ids, target_ids
 from vos_lightning.evaluation.report import Report, SequenceResult
+from vos_lightning.evaluation.workers import parallel_map
 from vos_lightning.functional.id_masks import FrameScores, score_frame
 from vos_lightning.io.masks import read_mask
 
 _CHUNK = 32
 _WORTH_WORKERS = 100
-
-Job = tuple[Plan, int, int]
 
 
 def evaluate_folder(
@@ -57,22 +52,26 @@ def evaluate_folder(
     videos = read_metadata(meta or annotations.parent / "meta.json") if protocol == "youtube-vos" else None
     plans, notes = plan_sequences(predictions, annotations, protocol, videos)
     if strict:
-        _refuse(notes)
-    scores = _score_all(plans, workers or _cores(), on_progress or (lambda done, total: None))
+        refuse(notes)
+    scores = _score_all(plans, workers, on_progress or (lambda done, total: None))
     results = [_result(plan, scored, notes) for plan, scored in scores]
     if strict:
-        _refuse(notes)
+        refuse(notes)
     return Report(protocol, tuple(results), predictions, annotations, tuple(notes), seen_categories)
 
 
-def score_frames(job: Job) -> FrameScores:
-    """Scores a run of frames of one sequence: (frames, K) of everything."""
-    plan, start, stop = job
-    scores = [_score_file(plan, frame) for frame in plan.frames[start:stop]]
+def score_frames(plan: Plan) -> FrameScores:
+    """Scores the frames of a plan: (T, K) of everything."""
+    scores = [_score_file(plan, frame) for frame in plan.frames]
     return FrameScores(*(np.stack(column) for column in zip(*scores, strict=True)))
 
 
-def _refuse(notes: list[str]) -> None:
+def refuse(notes: list[str]) -> None:
+    """Raises if there is anything to note.
+
+    Raises:
+        VOSError: With the first note.
+    """
     if notes:
         raise VOSError(f"strict: {notes[0]}" + (f" (and {len(notes) - 1} more)" if len(notes) > 1 else ""))
 
@@ -87,38 +86,32 @@ def _score_file(plan: Plan, frame: str) -> FrameScores:
             f"{path}: is {width}x{height} pixels, {annotation} is {expected_width}x{expected_height}; "
             "write masks at the size of the annotation"
         )
-    check_known(prediction, list(plan.ids), path)
+    check_known(prediction, plan.known_ids, path)
     return score_frame(prediction, target, plan.ids)
 
 
 def _score_all(
-    plans: list[Plan], workers: int, on_progress: Callable[[int, int], None]
+    plans: list[Plan], workers: int | None, on_progress: Callable[[int, int], None]
 ) -> Iterator[tuple[Plan, FrameScores]]:
     """Scores all sequences, in order.
 
     Work is dealt out in short runs of frames, so that one long sequence keeps all cores busy.
     """
-    jobs = [(plan, start, start + _CHUNK) for plan in plans for start in range(0, len(plan.frames), _CHUNK)]
     total, done = sum(len(plan.frames) for plan in plans), 0
-    scored = zip(jobs, _run(jobs, workers if total >= _WORTH_WORKERS else 1), strict=True)
-    for plan, parts in groupby(scored, key=lambda pair: pair[0][0]):
+    jobs = [
+        replace(plan, frames=plan.frames[start : start + _CHUNK])
+        for plan in plans
+        for start in range(0, len(plan.frames), _CHUNK)
+    ]
+    scored = zip(jobs, parallel_map(score_frames, jobs, workers if total >= _WORTH_WORKERS else 1), strict=True)
+    whole = {plan.name: plan for plan in plans}
+    for name, parts in groupby(scored, key=lambda pair: pair[0].name):
         runs = []
         for _, run in parts:
             runs.append(run)
             done += len(run.J)
             on_progress(done, total)
-        yield plan, FrameScores(*(np.concatenate(column) for column in zip(*runs, strict=True)))
-
-
-def _run(jobs: list[Job], workers: int) -> Iterator[FrameScores]:
-    if workers <= 1:
-        yield from map(score_frames, jobs)
-        return
-    with ProcessPoolExecutor(workers, mp_context=_context()) as pool:
-        try:
-            yield from pool.map(score_frames, jobs)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        yield whole[name], FrameScores(*(np.concatenate(column) for column in zip(*runs, strict=True)))
 
 
 def _result(plan: Plan, scores: FrameScores, notes: list[str]) -> SequenceResult:
@@ -141,13 +134,3 @@ def _result(plan: Plan, scores: FrameScores, notes: list[str]) -> SequenceResult
         scores.given[:, kept],
         None if plan.categories is None else tuple(plan.categories[k] for k in kept),
     )
-
-
-def _context() -> multiprocessing.context.BaseContext:
-    """Forking is quick, but only safe while there is one thread."""
-    quick = sys.platform == "linux" and threading.active_count() == 1
-    return multiprocessing.get_context("fork" if quick else "spawn")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -94,7 +94,7 @@ def _score_on_host(
         pair = pack(masks)
         scores.J[k] = packed_region_similarity(pair)
         scores.F[k] = packed_contour_accuracy(pair, width, radius)
-        scores.predicted[k], scores.given[k] = pair.any(axis=(1, 2)).tolist()
+        scores.predicted[k], scores.given[k] = pair[0].any(), pair[1].any()
     return scores
 
 

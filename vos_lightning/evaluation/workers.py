@@ -1,0 +1,44 @@
+"""The same function on many jobs, in several processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def parallel_map(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int | None) -> Iterator[Result]:
+    """Results in the order of the jobs, as soon as they are there; the first error ends it all.
+
+    Args:
+        function: Importable by name, as other processes have to find it.
+        jobs: Small: they are sent to other processes.
+        workers: Processes; `None`: one per core. With one, everything stays in this process.
+    """
+    workers = min(workers or cores(), len(jobs))
+    if workers <= 1:
+        yield from map(function, jobs)
+        return
+    with ProcessPoolExecutor(workers, mp_context=_context()) as pool:
+        try:
+            yield from pool.map(function, jobs)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """Forking is quick, but only safe while there is one thread."""
+    quick = sys.platform == "linux" and threading.active_count() == 1
+    return multiprocessing.get_context("fork" if quick else "spawn")
