@@ -3,7 +3,8 @@
 One batch contract for all of them:
 
 - **Training clips**: `frames` float32 RGB (B, T, 3, H, W) in [0, 1], after the transforms on the device; `sequence`, B
-  names; where zoom levels are set, `zoom_views` (B, V, 3, H, W) and `zoom_places` (B, N), see `transforms.zoom`.
+  names; `seed` int64 (B,) on the CPU, for draws that belong to a clip; where zoom levels are set, `zoom_views`
+  (B, V, 3, H, W) and `zoom_places` (B, N), see `transforms.zoom`.
 - **Evaluation sequences**, one per step (``batch_size=None``), everything lazy: `sequence` its name; `frames` a
   `FrameSource` of uint8 (H, W, 3); `prompts` {frame index: (H, W) uint8 ids given to the tracker}; `targets` a
   sequence of (H, W) uint8 ids or None per frame, or None without ground truth; `object_ids` of the first mask;

@@ -11,7 +11,13 @@ from vos_lightning.errors import CorruptFileError, DatasetNotFoundError, VOSErro
 from vos_lightning.io.files import list_files
 from vos_lightning.io.frame_folder import IMAGE_SUFFIXES
 
-_DAVIS_SPLITS = ("train", "val", "test-dev", "test-challenge")
+_DAVIS_SPLITS = {
+    "2016": ("train", "val"),
+    "480p": ("train", "val"),
+    "1080p": ("train", "val"),
+    "2017": ("train", "val", "test-dev", "test-challenge"),
+    "2019": ("test-dev", "test-challenge"),
+}
 _YOUTUBE_SPLITS = ("train", "valid", "test")
 
 
@@ -65,7 +71,7 @@ def davis_expectations(root: Path) -> Expectations:
         DatasetNotFoundError: no pictures or no image set.
     """
     resolutions = sorted(path.name for path in (root / "JPEGImages").glob("*") if path.is_dir())
-    sets = [year for year in ("2016", "480p", "1080p", "2017", "2019") if (root / "ImageSets" / year).is_dir()]
+    sets = [year for year in _DAVIS_SPLITS if (root / "ImageSets" / year).is_dir()]
     if not resolutions or not sets:
         # says what a tree looks like
         davis_names(root, "2017", "val")
@@ -74,7 +80,7 @@ def davis_expectations(root: Path) -> Expectations:
     known: dict[str, set[str]] = {resolution: set() for resolution in resolutions}
     read: dict[Path, ExpectedSequence] = {}
     for year in sets:
-        for split in _DAVIS_SPLITS:
+        for split in _DAVIS_SPLITS[year]:
             names = _names(root, year, split, expected)
             if names is None:
                 continue
@@ -102,7 +108,7 @@ def _names(root: Path, year: str, split: str, expected: Expectations) -> list[st
         return None
     try:
         if year == "2019":
-            return davis_names(root, "2017", split, unsupervised=True) if split.startswith("test") else None
+            return davis_names(root, "2017", split, unsupervised=True)
         return davis_names(root, "2017" if year == "2017" else "2016", split, year if year.endswith("p") else "480p")
     except VOSError as error:
         expected.problems.append(Problem("invalid", str(path), str(error)))

@@ -30,7 +30,7 @@ def batches(datamodule, epochs=1):
 def test_batches_hold_the_contract(videos):
     seen = batches(module(videos, clip_length=3, clips_per_video=2))
     assert [batch["frames"].shape for batch in seen] == [(4, 3, 3, 24, 24)] * 3
-    assert all(set(batch) == {"frames", "sequence"} for batch in seen)
+    assert all(set(batch) == {"frames", "sequence", "seed"} for batch in seen)
     assert all(batch["frames"].dtype == torch.float32 for batch in seen)
     assert min(batch["frames"].min() for batch in seen) >= 0
     assert max(batch["frames"].max() for batch in seen) <= 1
