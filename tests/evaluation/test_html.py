@@ -17,7 +17,7 @@ from vos_lightning.evaluation.html import html_report, worst_frames
 from vos_lightning.evaluation.pictures import COLOURS, draw_errors, find_images, quarter_around
 from vos_lightning.evaluation.scoring import evaluate_folder
 
-VOID_TAGS = {"meta", "img", "line", "polyline", "path", "br"}
+VOID_TAGS = {"meta", "img", "line", "polyline", "wbr"}
 
 
 class Outline(HTMLParser):
