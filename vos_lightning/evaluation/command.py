@@ -27,7 +27,7 @@ def evaluate_command(
     json: str | Path | None = None,
     csv: str | Path | None = None,
     html: str | Path | None = None,
-    images: str | Path | None = None,
+    frames: str | Path | None = None,
     strict: bool = False,
     workers: int | None = None,
 ) -> int:
@@ -43,7 +43,7 @@ def evaluate_command(
         json: Where to write all numbers.
         csv: Where to write one line per object.
         html: Where to write a report for the browser.
-        images: Folder of sequence folders of images, to draw on in the report; left out: those beside `annotations`.
+        frames: Folder of sequence folders of images, to draw on in the report; left out: those beside `annotations`.
         strict: Refuse what is only noted otherwise.
         workers: Processes; left out: one per core.
 
@@ -68,7 +68,7 @@ def evaluate_command(
             )
         reports.append(report)
     _print(reports)
-    _write(reports, json, csv, html, images)
+    _write(reports, json, csv, html, frames)
     return 0
 
 
@@ -144,7 +144,7 @@ def _write(
     json: str | Path | None,
     csv: str | Path | None,
     html: str | Path | None,
-    images: str | Path | None,
+    frames: str | Path | None,
 ) -> None:
     if json is not None:
         write_json(json, reports[0].to_dict() if len(reports) == 1 else compare(reports).to_dict())
@@ -153,7 +153,7 @@ def _write(
     if html is not None:
         from vos_lightning.evaluation.html import html_report  # here: it needs the readers of images
 
-        write_text(html, html_report(reports, _path(images)))
+        write_text(html, html_report(reports, _path(frames)))
 
 
 def _categories(train_meta: str | Path) -> frozenset[str]:
