@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vos_lightning.data.clips import ClipDataset, SkippedClip, collate_clips, random_square
+from vos_lightning.data.clips import ClipDataset, SkippedClip, collate_clips
 from vos_lightning.data.index import find_videos, index_videos
 from vos_lightning.data.sampling import ClipKey, ClipSampling
 from vos_lightning.errors import VOSError
@@ -29,17 +29,6 @@ def test_frames_are_the_ones_drawn(videos):
         gap = levels[1:] - levels[:-1]
         assert torch.allclose(gap, gap[:1].expand_as(gap), atol=1.5)
         assert min(abs(gap.mean() - 5), abs(gap.mean() - 10)) < 1.5
-
-
-def test_the_square_is_shared_by_the_clip(make):
-    generator = torch.manual_seed(0)
-    frame = make.frames(1, 30, 90)[0]
-    seen = set()
-    for _ in range(50):
-        clip = random_square([frame] * 3, 30, generator)
-        assert torch.equal(clip, clip[:1].expand_as(clip))
-        seen.add(int(clip[0, 0, 0, 0]))
-    assert len(seen) > 10
 
 
 def test_an_item_depends_on_seed_epoch_and_draw_alone(videos):

@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
 from vos_lightning.data.index import VideoRecord
 from vos_lightning.data.sampling import ClipKey, ClipSampling, clip_generator
+from vos_lightning.data.squares import open_for_squares, random_square
 from vos_lightning.errors import VOSError
 from vos_lightning.io.frame_source import FrameSource
-from vos_lightning.io.frames import open_frames
 
 # how many videos a batch that lost every clip tries before giving up
 _REPLACEMENTS = 100
@@ -34,8 +32,8 @@ class ClipDataset(Dataset[dict[str, Any]]):
     Args:
         videos: readable videos with at least ``sampling.length`` frames.
         sampling: how frames are chosen.
-        size: frames are resized so that their short side is this, while decoding, then cut to a random square shared by
-            the clip, in pixels.
+        size: side of the square that is cut out of the frames, resized so that it is their short side, in pixels; its
+            place is random and shared by the clip.
         clips_per_video: clips drawn from each video per epoch; ``len(dataset)`` is this times the number of videos.
         seed: of all draws.
     """
@@ -95,42 +93,20 @@ class ClipDataset(Dataset[dict[str, Any]]):
         except VOSError as error:
             return SkippedClip(video.name, str(error))
 
-    def open(self, video: VideoRecord) -> FrameSource:
-        """The frames of a video, in the process that reads them."""
-        return open_frames(video.path)
+    def open(self, video: VideoRecord) -> tuple[FrameSource, int | None]:
+        """The frames of a video, in the process that reads them, and the short side to read them at."""
+        return open_for_squares(video.path, self.size)
 
     def _draw(self, key: ClipKey, video: VideoRecord) -> dict[str, Any]:
         generator = clip_generator(self.seed, key)
         indices = self.sampling.indices(video.num_frames, video.fps, generator)
-        frames = self.open(video).read(indices, short_side=self.size)
+        source, short_side = self.open(video)
+        frames = source.read(indices, short_side)
         return {
             "frames": random_square(frames, self.size, generator),
             "sequence": video.name,
             "seed": int(torch.randint(2**62, (), generator=generator)),
         }
-
-
-def random_square(frames: Sequence[npt.NDArray[np.uint8]], size: int, generator: torch.Generator) -> torch.Tensor:
-    """Cut the same random square out of every frame.
-
-    Args:
-        frames: T arrays (H, W, 3), all of one size, no side shorter than `size`.
-        size: side of the square, in pixels.
-        generator: source of the draw.
-
-    Returns:
-        uint8 (T, 3, size, size).
-
-    Raises:
-        VOSError: frames of different sizes.
-    """
-    if len({frame.shape for frame in frames}) > 1:
-        raise VOSError(f"frames of different sizes: {sorted({frame.shape[:2] for frame in frames})}")
-    height, width = frames[0].shape[:2]
-    down, right = torch.rand(2, generator=generator).tolist()
-    top, left = int(down * (height - size + 1)), int(right * (width - size + 1))
-    clip = np.stack([frame[top : top + size, left : left + size] for frame in frames])
-    return torch.from_numpy(np.ascontiguousarray(clip.transpose(0, 3, 1, 2)))
 
 
 def collate_clips(items: Sequence[dict[str, Any] | SkippedClip]) -> dict[str, Any]:

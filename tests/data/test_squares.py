@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vos_lightning.data.squares import open_for_squares, random_square
+from vos_lightning.errors import VOSError
+from vos_lightning.io.frame_folder import FrameFolder
+from vos_lightning.io.video import VideoFile
+
+
+def test_the_square_is_shared_by_the_clip(make):
+    generator = torch.manual_seed(0)
+    frame = make.frames(1, 30, 90)[0]
+    seen = set()
+    for _ in range(50):
+        clip = random_square([frame] * 3, 30, generator)
+        assert torch.equal(clip, clip[:1].expand_as(clip))
+        seen.add(int(clip[0, 0, 0, 0]))
+    assert len(seen) > 10
+
+
+@pytest.mark.parametrize("shape", [(30, 90), (90, 30), (30, 30)])
+def test_the_square_is_the_short_side(shape):
+    frame = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    clip = random_square([frame], 30, torch.manual_seed(0))[0].permute(1, 2, 0).numpy()
+    places = [
+        (top, left)
+        for top in range(shape[0] - 29)
+        for left in range(shape[1] - 29)
+        if np.array_equal(frame[top : top + 30, left : left + 30], clip)
+    ]
+    assert len(places) == 1
+
+
+@pytest.mark.parametrize("size", [20, 45])
+def test_squares_are_resized_like_pillow_does(make, size):
+    frame = make.frames(1, 30, 30, shade=40)[0]
+    frame[10:20, 5:25] = (250, 30, 90)
+    clip = random_square([frame], size, torch.manual_seed(0))[0].permute(1, 2, 0).numpy()
+    expected = np.asarray(Image.fromarray(frame).resize((size, size), Image.Resampling.BILINEAR))
+    assert np.abs(clip.astype(int) - expected).max() <= 2
+
+
+def test_frames_of_different_sizes_are_refused(make):
+    with pytest.raises(VOSError, match="different sizes"):
+        random_square([*make.frames(1, 30, 40), *make.frames(1, 30, 44)], 20, torch.manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("short_side", "size", "expected"),
+    [
+        (480, 256, 240),
+        (480, 240, 240),
+        (480, 300, None),
+        (1080, 256, 270),
+        (720, 256, 360),
+        (256, 256, None),
+        (100, 256, None),
+    ],
+)
+def test_jpegs_are_decoded_at_a_fraction_that_is_enough(make, tmp_path, short_side, size, expected):
+    folder = make.folder(tmp_path / f"{short_side}", make.frames(1, short_side, short_side + 40))
+    source, read_at = open_for_squares(str(folder), size)
+    assert isinstance(source, FrameFolder)
+    assert read_at == expected
+
+
+def test_other_images_are_read_whole_and_videos_at_size(make, tmp_path):
+    Image.new("RGB", (96, 64)).save(tmp_path / "00000.png")
+    assert open_for_squares(str(tmp_path), 32)[1] is None
+    source, read_at = open_for_squares(str(make.video(tmp_path / "video.mp4", make.frames(2))), 32)
+    assert isinstance(source, VideoFile)
+    assert read_at == 32
