@@ -1,18 +1,6 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
-
-SHARED = Path(__file__).parents[3] / "shared" / "data"
-
-
-@pytest.fixture
-def shared_data():
-    """Real masks and the numbers that the official code gives for them."""
-    if not (SHARED / "evaluation" / "golden.json").is_file():
-        pytest.skip(f"{SHARED}: the real data is not here")
-    return SHARED
 
 
 @pytest.fixture(name="scene")

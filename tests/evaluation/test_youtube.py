@@ -7,6 +7,7 @@ import pytest
 from vos_lightning.errors import CorruptFileError, DatasetNotFoundError, MaskError, VOSError
 from vos_lightning.evaluation.metadata import SEEN_CATEGORIES, read_metadata
 from vos_lightning.evaluation.scoring import evaluate_folder
+from vos_lightning.evaluation.table import plain_lines, score_table
 from vos_lightning.functional.contour import contour_accuracy
 from vos_lightning.functional.region import region_similarity
 
@@ -103,3 +104,12 @@ def test_ids_between_those_of_the_objects_are_unknown(valid, save_masks):
     save_masks(predictions / "0a49f5265b", masks, FRAMES)
     with pytest.raises(MaskError, match=r"00015\.png: holds id 4, but the annotated objects are 2, 7"):
         evaluate_folder(predictions, annotations, "youtube-vos")
+
+
+def test_the_table_sums_up_seen_and_unseen(valid):
+    report = evaluate_folder(*valid[:2], "youtube-vos")
+    lines = {line.split()[0]: line.split()[1:] for line in plain_lines(score_table(report))[1:]}
+    seen, unseen = report.objects
+    assert lines["seen"] == [f"{value:.3f}" for value in (seen.mean, seen.J.mean, seen.F.mean)]
+    assert lines["unseen"] == [f"{value:.3f}" for value in (unseen.mean, unseen.J.mean, unseen.F.mean)]
+    assert lines["G"] == [f"{report.mean()['G']:.3f}"]

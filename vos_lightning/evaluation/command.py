@@ -14,7 +14,7 @@ from vos_lightning.evaluation.files import write_csv, write_json, write_text
 from vos_lightning.evaluation.metadata import SEEN_CATEGORIES, read_metadata
 from vos_lightning.evaluation.report import Report
 from vos_lightning.evaluation.scoring import evaluate_folder, refuse
-from vos_lightning.evaluation.table import print_table, score_table
+from vos_lightning.evaluation.table import counted, print_table, score_table
 
 
 def evaluate_command(
@@ -115,7 +115,8 @@ def export_command(
     check_items(items, workers)
     write_submission(items, output)
     _print_notes(notes)
-    print(f"{output}: {len(items)} masks of {len({item.sequence for item in items})} sequences")
+    sequences = len({item.sequence for item in items})
+    print(f"{output}: {counted(len(items), 'mask')} of {counted(sequences, 'sequence')}")
     return 0
 
 

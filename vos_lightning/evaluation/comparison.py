@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vos_lightning.errors import VOSError
 from vos_lightning.evaluation.report import MEASURES, YOUTUBE_MEASURES, Report
-from vos_lightning.evaluation.table import Table, number
+from vos_lightning.evaluation.table import Table, counted, number
 
 DIFFERENCE = "±"
 
@@ -82,7 +82,7 @@ def mean_table(comparison: Comparison) -> Table:
     means = [report.mean() for report in comparison.reports]
     measures = [measure for measure in (*YOUTUBE_MEASURES, *MEASURES) if measure in means[0]]
     return Table(
-        f"{len(means)} results ({comparison.reports[0].protocol}, {comparison.reports[0].frames} frames)",
+        f"{len(means)} results ({comparison.reports[0].protocol}, {counted(comparison.reports[0].frames, 'frame')})",
         ("result", *(measure.replace("-Mean", "") for measure in measures)),
         tuple(
             (name, *(number(mean[measure]) for measure in measures))

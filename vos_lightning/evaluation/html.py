@@ -14,7 +14,7 @@ from vos_lightning.evaluation.comparison import DIFFERENCE, Comparison, compare,
 from vos_lightning.evaluation.page import page
 from vos_lightning.evaluation.pictures import COLOURS, error_picture, find_images
 from vos_lightning.evaluation.report import MEASURES, YOUTUBE_MEASURES, Report, SequenceResult
-from vos_lightning.evaluation.table import Table, number, score_table
+from vos_lightning.evaluation.table import Table, counted, number, score_table
 
 _PICTURES = 3
 
@@ -85,7 +85,7 @@ def _section(report: Report, sequence: SequenceResult, images: Path | None) -> s
     )
     return (
         f"<section><header><h3>{escape(sequence.name)}</h3><span class='soft'>J&amp;F {number(sequence.mean)}, "
-        f"{len(sequence.frames)} frames, {len(sequence.ids)} object{'s' * (len(sequence.ids) != 1)}</span></header>"
+        f"{counted(len(sequence.frames), 'frame')}, {counted(len(sequence.ids), 'object')}</span></header>"
         f'{chart(sequence.frames, series)}<div class="pictures">{pictures}</div></section>'
     )
 
@@ -160,7 +160,8 @@ def _cell_class(cell: str, column: str, is_name: bool) -> str:
 
 
 def _about(report: Report) -> str:
-    counts = f"{len(report.sequences)} sequences, {len(report.objects)} objects, {report.frames} frames"
+    things = {"sequence": len(report.sequences), "object": len(report.objects), "frame": report.frames}
+    counts = ", ".join(counted(count, thing) for thing, count in things.items())
     text = f"{report.predictions} against {report.annotations}, {report.protocol}: {counts}."
     if report.empty_share:
         text += (

@@ -6,7 +6,7 @@ import math
 import sys
 from dataclasses import dataclass
 
-from vos_lightning.evaluation.report import MEASURES, YOUTUBE_MEASURES, Report, Row
+from vos_lightning.evaluation.report import MEASURES, Report
 
 
 @dataclass(frozen=True)
@@ -29,22 +29,31 @@ class Table:
 
 
 def score_table(report: Report) -> Table:
-    """One line per object and one for the mean."""
+    """One line per object and one for the mean; for youtube-vos also seen and unseen categories, and G."""
     names = ("sequence", "object") if report.protocol != "youtube-vos" else ("sequence", "object", "category")
-    short = {measure: measure.replace("-Mean", "") for measure in MEASURES}
-    rows: list[Row] = [one.row() for one in report.objects]
     mean = report.mean()
-    summary = [("mean", *[""] * (len(names) - 1), *(number(mean[measure]) for measure in MEASURES))]
-    for measure in YOUTUBE_MEASURES:
-        if measure in mean:
-            summary.append((measure, *[""] * (len(names) - 1), number(mean[measure])))
+    summary = [("mean", mean)]
+    if report.protocol == "youtube-vos":
+        for kind in ("Seen", "Unseen"):
+            J, F = mean[f"J-{kind}"], mean[f"F-{kind}"]
+            summary.append((kind.lower(), {"J&F-Mean": (J + F) / 2, "J-Mean": J, "F-Mean": F}))
+        summary.append(("G", {"J&F-Mean": mean["G"]}))
+    rows = [one.row() for one in report.objects]
     return Table(
-        f"{report.predictions} ({report.protocol}, {report.frames} frames, {len(rows)} objects)",
-        (*names, *short.values()),
+        f"{report.predictions} ({report.protocol}, {counted(report.frames, 'frame')}, {counted(len(rows), 'object')})",
+        (*names, *(measure.removesuffix("-Mean") for measure in MEASURES)),
         tuple((*(str(row[name]) for name in names), *(number(row[measure]) for measure in MEASURES)) for row in rows),
-        tuple((*line, *[""] * (len(names) + len(MEASURES) - len(line))) for line in summary),
+        tuple(
+            (name, *[""] * (len(names) - 1), *(number(scores.get(measure, "")) for measure in MEASURES))
+            for name, scores in summary
+        ),
         len(names),
     )
+
+
+def counted(count: int, thing: str) -> str:
+    """A number with what it counts."""
+    return f"{count} {thing}{'s' * (count != 1)}"
 
 
 def print_table(table: Table) -> None:

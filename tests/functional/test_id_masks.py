@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from vos_lightning.functional import id_masks
+from vos_lightning.functional.contour import contour_accuracy
+from vos_lightning.functional.id_masks import object_ids, score_frame
+from vos_lightning.functional.region import region_similarity
+
+ids = st.sampled_from([0, 0, 1, 2, 7, 255])
+frames = st.tuples(st.integers(1, 12), st.integers(1, 70)).flatmap(
+    lambda shape: st.tuples(
+        arrays.arrays(np.uint8, shape, elements=ids),
+        arrays.arrays(np.uint8, shape, elements=ids),
+        st.none() | arrays.arrays(bool, shape),
+    )
+)
+
+
+@given(frames)
+def test_every_object_is_scored_as_if_it_were_alone(frame):
+    prediction, target, void = frame
+    scores = score_frame(prediction, target, (1, 2, 7), 2, void)
+    tensors = [None if mask is None else torch.from_numpy(mask) for mask in frame]
+    on_device = id_masks._score_on_device(tensors[0], tensors[1], (1, 2, 7), 2, tensors[2])
+    for k, object_id in enumerate((1, 2, 7)):
+        alone = prediction == object_id, target == object_id
+        assert scores.J[k] == region_similarity(*alone, void)
+        assert scores.F[k] == contour_accuracy(*alone, 2, void)
+        kept = np.ones(target.shape, bool) if void is None else ~void
+        assert (scores.predicted[k], scores.given[k]) == tuple((mask & kept).any() for mask in alone)
+    for ours, theirs in zip(scores, on_device, strict=True):
+        assert ours.tolist() == theirs.tolist()
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+@pytest.mark.parametrize(
+    ("mask", "expected"),
+    [
+        ([[0, 2, 0]], [1, 2]),
+        ([[0, 2, 255]], [1, 2]),
+        ([[0, 255]], [255]),
+        ([[0, 0]], []),
+        ([[True, False]], [1]),
+    ],
+)
+def test_objects_of_the_first_mask(kind, mask, expected):
+    assert object_ids(kind(np.array(mask, dtype=bool if mask[0][0] is True else np.uint8))) == expected
+
+
+@pytest.mark.parametrize("shapes", [((2, 3), (3, 2)), ((1, 2, 3), (1, 2, 3)), ((6,), (6,))])
+def test_other_shapes_are_refused(shapes):
+    with pytest.raises(ValueError, match="expected equal"):
+        score_frame(*(np.ones(shape, np.uint8) for shape in shapes), (1,))
+
+
+def test_arrays_of_any_integer_and_mixed_kinds():
+    target = np.array([[0, 1], [1, 2]])
+    for prediction in (target.astype(np.int64), target.astype(np.uint8), torch.from_numpy(target)):
+        assert score_frame(prediction, target, (1, 2)).J.tolist() == [1.0, 1.0]
