@@ -4,9 +4,8 @@ import torch
 from PIL import Image
 
 from vos_lightning.data.squares import open_for_squares, random_square
-from vos_lightning.errors import VOSError
-from vos_lightning.io.frame_folder import FrameFolder
-from vos_lightning.io.video import VideoFile
+from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.io.frame_folder import read_frame
 
 
 def test_the_square_is_shared_by_the_clip(make):
@@ -52,23 +51,37 @@ def test_frames_of_different_sizes_are_refused(make):
     [
         (480, 256, 240),
         (480, 240, 240),
-        (480, 300, None),
+        (480, 300, 480),
         (1080, 256, 270),
         (720, 256, 360),
-        (256, 256, None),
-        (100, 256, None),
+        (256, 256, 256),
+        (99, 256, 99),
     ],
 )
-def test_jpegs_are_decoded_at_a_fraction_that_is_enough(make, tmp_path, short_side, size, expected):
-    folder = make.folder(tmp_path / f"{short_side}", make.frames(1, short_side, short_side + 40))
-    source, read_at = open_for_squares(str(folder), size)
-    assert isinstance(source, FrameFolder)
-    assert read_at == expected
+def test_jpegs_are_decoded_at_the_fraction_that_is_enough(make, tmp_path, short_side, size, expected):
+    folder = make.folder(tmp_path / "clip", make.frames(2, short_side, short_side + 40))
+    frame = open_for_squares(str(folder)).read([1], short_side=size)[0]
+    assert min(frame.shape[:2]) == expected
+    assert abs(frame.mean() - read_frame(folder / "00001.jpg").mean()) < 1.5
 
 
-def test_other_images_are_read_whole_and_videos_at_size(make, tmp_path):
+def test_what_is_no_plain_jpeg_is_read_whole_and_upright(make, tmp_path):
     Image.new("RGB", (96, 64)).save(tmp_path / "00000.png")
-    assert open_for_squares(str(tmp_path), 32)[1] is None
-    source, read_at = open_for_squares(str(make.video(tmp_path / "video.mp4", make.frames(2))), 32)
-    assert isinstance(source, VideoFile)
-    assert read_at == 32
+    Image.new("L", (96, 64)).save(tmp_path / "00001.jpg")
+    turned = Image.new("RGB", (96, 64))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "00002.jpg", exif=exif)
+    shapes = [frame.shape for frame in open_for_squares(str(tmp_path)).read([0, 1, 2], short_side=16)]
+    assert shapes == [(64, 96, 3), (64, 96, 3), (96, 64, 3)]
+
+
+def test_what_cannot_be_decoded_is_named(make, tmp_path):
+    (tmp_path / "00000.jpg").write_bytes(b"\xff\xd8 cut")
+    with pytest.raises(CorruptFileError, match=r"00000\.jpg"):
+        open_for_squares(str(tmp_path)).read([0], short_side=16)
+
+
+def test_videos_come_at_the_size_asked_for(make, tmp_path):
+    source = open_for_squares(str(make.video(tmp_path / "video.mp4", make.frames(2))))
+    assert source.read([1], short_side=32)[0].shape[0] == 32

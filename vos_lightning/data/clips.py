@@ -93,15 +93,14 @@ class ClipDataset(Dataset[dict[str, Any]]):
         except VOSError as error:
             return SkippedClip(video.name, str(error))
 
-    def open(self, video: VideoRecord) -> tuple[FrameSource, int | None]:
-        """The frames of a video, in the process that reads them, and the short side to read them at."""
-        return open_for_squares(video.path, self.size)
+    def open(self, video: VideoRecord) -> FrameSource:
+        """The frames of a video, in the process that reads them."""
+        return open_for_squares(video.path)
 
     def _draw(self, key: ClipKey, video: VideoRecord) -> dict[str, Any]:
         generator = clip_generator(self.seed, key)
         indices = self.sampling.indices(video.num_frames, video.fps, generator)
-        source, short_side = self.open(video)
-        frames = source.read(indices, short_side)
+        frames = self.open(video).read(indices, short_side=self.size)
         return {
             "frames": random_square(frames, self.size, generator),
             "sequence": video.name,

@@ -10,9 +10,10 @@ from vos_lightning.data.clips import ClipDataset
 from vos_lightning.data.image_motion import moving_image
 from vos_lightning.data.index import VideoRecord
 from vos_lightning.data.sampling import ClipKey, ClipSampling, clip_generator
+from vos_lightning.data.squares import read_reduced
 from vos_lightning.errors import DatasetNotFoundError
 from vos_lightning.io.files import natural_key
-from vos_lightning.io.frame_folder import IMAGE_SUFFIXES, read_frame
+from vos_lightning.io.frame_folder import IMAGE_SUFFIXES
 
 # an image lasts for ever; this is long enough for any clip
 _DURATION = 10_000
@@ -55,7 +56,7 @@ class ImageClips(ClipDataset):
     def _draw(self, key: ClipKey, video: VideoRecord) -> dict[str, Any]:
         generator = clip_generator(self.seed, key)
         steps = self.sampling.indices(video.num_frames, video.fps, generator)
-        image = read_frame(video.path, round(self.size / _VIEW))
+        image = read_reduced(Path(video.path), round(self.size / _VIEW))
         return {
             "frames": moving_image(image, steps, self.size, self.motion, generator),
             "sequence": video.name,

@@ -8,41 +8,59 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
-from vos_lightning.errors import VOSError
-from vos_lightning.io.frame_folder import FrameFolder
-from vos_lightning.io.frame_source import FrameSource
+from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.io.frame_folder import FrameFolder, read_frame
+from vos_lightning.io.frame_source import Frame, FrameSource
 from vos_lightning.io.frames import open_frames
 
 # a JPEG decodes at 1/2, 1/4 or 1/8 for less than it costs to shrink it: worth enlarging the result by a tenth
 _ENOUGH = 0.9
 
+# of EXIF; 1 is upright
+_ORIENTATION_TAG = 0x0112
 
-def open_for_squares(path: str, size: int) -> tuple[FrameSource, int | None]:
-    """Open a video and choose the short side to read it at; None is its own.
 
-    A video file is resized by its colour conversion, which costs nothing more. Images are read as they are, or at the
-    fraction a JPEG can be decoded at, and the square is resized after it is cut.
+class ReducedFolder(FrameFolder):
+    """A folder of frames whose JPEGs are decoded at the smallest fraction of their size that is enough for a square."""
 
-    Args:
-        path: a video file or a folder of frames.
-        size: of the squares, in pixels.
+    def read(self, indices: Sequence[int], short_side: int | None = None) -> list[Frame]:
+        """Read some frames; the short side comes out as at least nine tenths of the one asked for, or its own."""
+        return [read_reduced(self.path / self._filenames[index], short_side) for index in self._positions(indices)]
+
+
+def read_reduced(path: Path, short_side: int | None) -> Frame:
+    """Read an image as RGB, a JPEG at 1, 1/2, 1/4 or 1/8 of its size.
+
+    Raises:
+        CorruptFileError: it can't be decoded.
+    """
+    if short_side is not None and path.suffix.lower() in (".jpg", ".jpeg"):
+        try:
+            with Image.open(path) as image:
+                if image.mode == "RGB" and image.getexif().get(_ORIENTATION_TAG, 1) == 1:
+                    share = _ENOUGH * short_side / min(image.size)
+                    image.draft("RGB", (round(image.width * share), round(image.height * share)))
+                    return np.asarray(image)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise CorruptFileError(f"{path}: this frame cannot be decoded ({error}); replace or remove it") from error
+    return read_frame(path)
+
+
+def open_for_squares(path: str) -> FrameSource:
+    """Open a video to cut squares out of its frames.
 
     Raises:
         VOSError: it can't be opened.
     """
-    return _open_folder(path, size) if Path(path).is_dir() else (open_frames(path), size)
+    return _open_folder(path) if Path(path).is_dir() else open_frames(path)
 
 
 # listing a folder takes as long as decoding a frame of it
 @lru_cache(maxsize=4096)
-def _open_folder(path: str, size: int) -> tuple[FrameSource, int | None]:
-    source = FrameFolder(path)
-    if not any(file.suffix.lower() in (".jpg", ".jpeg") for file in source.path.iterdir()):
-        return source, None
-    short_side = min(source.size)
-    fractions = (short_side / part for part in (8, 4, 2))
-    return source, next((int(side) for side in fractions if side.is_integer() and side >= _ENOUGH * size), None)
+def _open_folder(path: str) -> FrameSource:
+    return ReducedFolder(path)
 
 
 def random_square(frames: Sequence[npt.NDArray[np.uint8]], size: int, generator: torch.Generator) -> torch.Tensor:

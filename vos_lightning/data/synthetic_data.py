@@ -130,9 +130,9 @@ class SyntheticClips(ClipDataset):
         super().__init__(videos, sampling, size, clips_per_video, seed)
         self.spec = spec
 
-    def open(self, video: VideoRecord) -> tuple[FrameSource, int | None]:
-        """Frames of one video, at their own size."""
-        return SyntheticFrames(self.spec, int(video.path)), None
+    def open(self, video: VideoRecord) -> FrameSource:
+        """Frames of one video."""
+        return SyntheticFrames(self.spec, int(video.path))
 
 
 class SyntheticSequences(Dataset[dict[str, Any]]):
