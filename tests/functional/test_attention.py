@@ -1,24 +1,30 @@
 """local_attention against a loop over queries, references and window positions."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.attention.flex_attention import flex_attention
 
+from vos_lightning.functional import attention, fused_attention
 from vos_lightning.functional.attention import local_attention
 
 
 def looped_attention(query, keys, values, radius, topk=None, temperature=1.0) -> Tensor:
     """The definition, one query position at a time."""
     batch, _, height, width = query.shape
+    radii = [radius] * keys.shape[1] if isinstance(radius, int) else radius
     output = torch.zeros(batch, values.shape[2], height, width, dtype=values.dtype)
     rows = []
     for b in range(batch):
         for y in range(height):
             for x in range(width):
-                y0, y1 = max(y - radius, 0), min(y + radius + 1, height)
-                x0, x1 = max(x - radius, 0), min(x + radius + 1, width)
-                k = keys[b, :, :, y0:y1, x0:x1].permute(0, 2, 3, 1).reshape(-1, keys.shape[2])
-                v = values[b, :, :, y0:y1, x0:x1].permute(0, 2, 3, 1).reshape(-1, values.shape[2])
+                windows = [
+                    (r, slice(max(y - c, 0), y + c + 1), slice(max(x - c, 0), x + c + 1)) for r, c in enumerate(radii)
+                ]
+                k = torch.cat([keys[b, r, :, rows, columns].flatten(1).T for r, rows, columns in windows])
+                v = torch.cat([values[b, r, :, rows, columns].flatten(1).T for r, rows, columns in windows])
                 similarity = k @ query[b, :, y, x] / temperature
                 if topk is not None:
                     best = similarity.topk(min(topk, len(similarity)))
@@ -59,13 +65,149 @@ def test_equals_the_loop_in_value_and_gradient(shape, topk):
     inputs = random_inputs(*sizes)
     expected = looped_attention(*inputs, radius, topk, temperature=0.7)
     actual = local_attention(*inputs, radius, topk=topk, temperature=0.7)
-    torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-12)
+    check(actual, expected, inputs, rtol=1e-9, atol=1e-12)
 
-    grad = torch.randn(expected.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    for mine, reference in zip(
-        torch.autograd.grad(actual, inputs, grad), torch.autograd.grad(expected, inputs, grad), strict=True
-    ):
-        torch.testing.assert_close(mine, reference, rtol=1e-9, atol=1e-12)
+
+def check(actual, expected, inputs, **tolerance):
+    """Values and gradients."""
+    torch.testing.assert_close(actual, expected, **tolerance)
+    grad = torch.randn(expected.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(expected)
+    mine = torch.autograd.grad(actual, inputs, grad.to(actual))
+    for gradient, reference in zip(mine, torch.autograd.grad(expected, inputs, grad), strict=True):
+        torch.testing.assert_close(gradient, reference, **tolerance)
+
+
+@pytest.mark.parametrize("topk", [None, 3, 20])
+@pytest.mark.parametrize("radii", [(1, 4, 1), (30, 2, 0), (2, 2, 2)])
+def test_each_reference_may_have_a_radius_of_its_own(radii, topk):
+    inputs = random_inputs(2, 3, 4, 2, 9, 13)
+    expected = looped_attention(*inputs, radii, topk, temperature=0.7)
+    actual = local_attention(*inputs, radii, topk=topk, temperature=0.7)
+    check(actual, expected, inputs, rtol=1e-9, atol=1e-12)
+
+
+def test_no_gradient_is_computed_for_what_needs_none():
+    query, keys, values = random_inputs(1, 2, 4, 2, 6, 7)
+    expected = torch.autograd.grad(local_attention(query, keys, values, 2).sum(), query)
+    keys, values = keys.detach(), values.detach()
+    assert torch.equal(torch.autograd.grad(local_attention(query, keys, values, 2).sum(), query)[0], expected[0])
+
+
+FUSED_SHAPES = [
+    # batch, references, D, C, height, width, radius: within one tile, whole tiles, parts of tiles
+    (1, 1, 4, 1, 5, 7, 2),
+    (2, 2, 5, 2, 16, 32, 3),
+    (1, 2, 3, 4, 17, 35, (1, 9)),
+    (1, 3, 4, 3, 9, 19, 0),
+    (1, 1, 2, 1, 1, 1, 1),
+]
+
+
+@pytest.mark.parametrize("shape", FUSED_SHAPES)
+@pytest.mark.filterwarnings("ignore:.*flex_attention.*:UserWarning")
+def test_blocks_of_the_fused_kernel_cover_the_windows_exactly(shape):
+    """The block mask and the order of the positions, by FlexAttention's own slow reference."""
+    *sizes, radius = shape
+    inputs = [t.detach() for t in random_inputs(*sizes, torch.float32)]
+    radii = (radius,) * sizes[1] if isinstance(radius, int) else radius
+    actual = fused_attention.fused_attention(*inputs, radii, 0.7, attend=flex_attention)
+    torch.testing.assert_close(actual, looped_attention(*inputs, radius, temperature=0.7), rtol=1e-4, atol=1e-5)
+
+
+def dense_attention(query, keys, values, block_mask, scale):
+    """What the fused kernel computes, differentiable on a CPU."""
+    q, k = torch.arange(query.shape[2])[:, None], torch.arange(keys.shape[2])
+    similarity = (scale * query @ keys.mT).masked_fill(~block_mask.mask_mod(None, None, q, k), -torch.inf)
+    return similarity.softmax(-1) @ values
+
+
+@pytest.mark.parametrize("shape", FUSED_SHAPES)
+def test_gradients_flow_through_the_order_of_tiles(shape):
+    *sizes, radius = shape
+    inputs = random_inputs(*sizes)
+    radii = (radius,) * sizes[1] if isinstance(radius, int) else radius
+    actual = fused_attention.fused_attention(*inputs, radii, 0.7, attend=dense_attention)
+    check(actual, looped_attention(*inputs, radius, temperature=0.7), inputs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", FUSED_SHAPES)
+def test_no_window_reaches_into_a_block_that_the_fused_kernel_skips(shape):
+    *_, references, _, _, height, width, radius = (None, *shape)
+    radii = (radius,) * references if isinstance(radius, int) else radius
+    mask = fused_attention.block_mask(radii, (height, width), torch.device("cpu"))
+    rows, columns = mask.kv_num_blocks.shape[-1], mask.kv_indices.shape[-1]
+    kept = torch.zeros(rows, columns, dtype=torch.bool)
+    for row, (count, indices) in enumerate(zip(mask.kv_num_blocks[0, 0], mask.kv_indices[0, 0], strict=True)):
+        kept[row, indices[:count].long()] = True
+    query, key = torch.arange(rows * 128)[:, None], torch.arange(columns * 128)
+    seen = mask.mask_mod(None, None, query, key).unflatten(1, (-1, 128)).unflatten(0, (-1, 128)).any((1, 3))
+    assert not (seen & ~kept).any()
+
+
+cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+
+
+@cuda
+@pytest.mark.gpu
+@pytest.mark.parametrize("shape", [(2, 2, 64, 3, 33, 50, 12), (1, 3, 48, 9, 40, 40, (12, 4, 20))])
+@pytest.mark.parametrize(("backend", "topk"), [("tiled", None), ("tiled", 5), ("fused", None), ("auto", None)])
+def test_gpu_equals_cpu(shape, backend, topk):
+    *sizes, radius = shape
+    inputs = random_inputs(*sizes, torch.float32)
+    expected = local_attention(*inputs, radius, topk=topk, temperature=4.0, backend="tiled")
+    there = [t.detach().cuda().requires_grad_() for t in inputs]
+    with torch.autocast("cuda", torch.bfloat16):
+        actual = local_attention(*there, radius, topk=topk, temperature=4.0, backend=backend)
+    torch.testing.assert_close(actual.cpu(), expected, rtol=1e-3, atol=1e-4)
+    grad = torch.randn(expected.shape, generator=torch.Generator().manual_seed(0))
+    gradients = torch.autograd.grad(actual, there, grad.cuda())
+    for mine, reference in zip(gradients, torch.autograd.grad(expected, inputs, grad), strict=True):
+        torch.testing.assert_close(mine.cpu(), reference, rtol=1e-3, atol=1e-3)
+
+
+@cuda
+@pytest.mark.gpu
+def test_gpu_takes_half_precision():
+    inputs = [t.detach().bfloat16() for t in random_inputs(1, 2, 64, 3, 33, 50, torch.float32)]
+    expected = local_attention(*inputs, 12, temperature=4.0)
+    actual = local_attention(*(t.cuda() for t in inputs), 12, temperature=4.0, backend="fused")
+    assert actual.dtype == torch.bfloat16
+    torch.testing.assert_close(actual.cpu(), expected, rtol=0.02, atol=0.02)
+
+
+def test_a_kernel_that_does_not_run_is_said_once_and_replaced(monkeypatch):
+    """As on a GPU without a working compiler, by a compiled kernel that fails."""
+
+    def fail(*_, **__):
+        raise RuntimeError("no compiler\nmore")
+
+    fused_attention.is_usable.cache_clear()
+    monkeypatch.setattr(fused_attention, "_compiled", lambda: fail)
+    usable = partial(fused_attention.is_usable, torch.device("cpu"), torch.float32, 4, 2)
+    with pytest.warns(UserWarning, match=r"tiled form.*\(no compiler\)"):
+        assert not usable()
+    assert not usable()
+    fused_attention.is_usable.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("device", "topk", "dtype", "works", "expected"),
+    [
+        ("cpu", None, torch.float32, True, "tiled"),
+        ("cuda", None, torch.float32, True, "fused"),
+        ("cuda", None, torch.bfloat16, True, "fused"),
+        ("cuda", None, torch.float32, False, "tiled"),
+        ("cuda", 10, torch.float32, True, "tiled"),
+        ("cuda", None, torch.float64, True, "tiled"),
+    ],
+)
+def test_auto_picks_by_device(monkeypatch, device, topk, dtype, works, expected):
+    class Placed:
+        shape = (1, 4, 5, 5)
+
+    Placed.device, Placed.dtype = torch.device(device), dtype
+    monkeypatch.setattr(attention, "is_usable", lambda *_: works)
+    assert attention._pick("auto", Placed, Placed, topk) == expected
 
 
 def test_batches_cut_to_bound_the_memory_give_the_same(monkeypatch):
@@ -123,11 +265,14 @@ def test_a_translated_frame_is_read_back():
         ({"values": torch.zeros(1, 1, 3, 4, 4)}, "do not fit the keys"),
         ({"keys": torch.zeros(1, 0, 2, 4, 5)}, "do not fit the query"),
         ({"query": torch.zeros(2, 4, 5)}, "expected query"),
-        ({"radius": -1}, "radius is -1"),
+        ({"radius": -1}, "radius is .-1,"),
         ({"topk": 0}, "topk is 0"),
         ({"temperature": 0.0}, "temperature is 0.0"),
         ({"temperature": float("nan")}, "temperature is nan"),
         ({"backend": "magic"}, "backend is 'magic'"),
+        ({"backend": "fused"}, "needs a CUDA device"),
+        ({"radius": (1, 1)}, "one for each of 1 references"),
+        ({"radius": ()}, "one for each of 1 references"),
     ],
 )
 def test_nonsense_is_refused(change, message):
