@@ -134,9 +134,10 @@ def test_notes_go_to_the_error_stream(results, capsys):
     assert "not scored" not in captured.out
 
 
-def test_a_file_that_cannot_be_written_is_named(results, tmp_path):
-    with pytest.raises(VOSError, match=r"nowhere/s\.json: cannot be written"):
-        evaluate_command([results[0]], results[1], json=tmp_path / "nowhere" / "s.json")
+@pytest.mark.parametrize("kind", ["json", "csv", "html"])
+def test_a_file_that_cannot_be_written_is_named_before_the_work(tmp_path, kind):
+    with pytest.raises(VOSError, match=r"nowhere.scores: cannot be written, for there is no folder"):
+        evaluate_command([tmp_path / "predictions"], tmp_path, **{kind: tmp_path / "nowhere" / "scores"})
 
 
 def test_categories_of_the_training_set(tmp_path, save_masks, scene):

@@ -40,7 +40,7 @@ def chart(frames: Sequence[str], series: Sequence[Series]) -> str:
             for one in series
         ],
     }
-    curves = "".join(_curve(one, count) for one in series)
+    curves = "".join(_curve(one) for one in series)
     grid = "".join(f'<line x1="0" x2="{max(count - 1, 1)}" y1="{y}" y2="{y}"/>' for y in (0, 0.25, 0.5, 0.75, 1))
     legend = "".join(
         f'<li><svg width="26" height="8" aria-hidden="true"><line x1="0" x2="26" y1="4" y2="4" {_stroke(one)}/></svg> '
@@ -60,7 +60,7 @@ def chart(frames: Sequence[str], series: Sequence[Series]) -> str:
     )
 
 
-def _curve(series: Series, count: int) -> str:
+def _curve(series: Series) -> str:
     """One polyline for every run of known values."""
     known = ~np.isnan(series.values)
     borders = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]]).astype(np.int8)))

@@ -10,7 +10,7 @@ from pathlib import Path
 from vos_lightning.errors import VOSError
 from vos_lightning.evaluation.comparison import compare, mean_table, sequence_table
 from vos_lightning.evaluation.export import FORMATS, check_items, plan_davis, plan_youtube, write_submission
-from vos_lightning.evaluation.files import write_csv, write_json, write_text
+from vos_lightning.evaluation.files import check_output, write_csv, write_json, write_text
 from vos_lightning.evaluation.metadata import SEEN_CATEGORIES, read_metadata
 from vos_lightning.evaluation.report import Report
 from vos_lightning.evaluation.scoring import evaluate_folder, refuse
@@ -53,6 +53,8 @@ def evaluate_command(
     Raises:
         VOSError: Something can't be scored or written; the message names the file.
     """
+    for path in (json, csv, html):
+        check_output(path)
     reports = []
     for folder in predictions:
         with _progress(str(folder)) as on_progress:
@@ -102,6 +104,8 @@ def export_command(
         VOSError: Something is missing or wrong; the message names the file, and nothing is written.
     """
     predictions, output = Path(predictions), Path(output)
+    if output.exists():
+        raise VOSError(f"{output}: is there already; remove it or choose another name")
     if format == "youtube-vos":
         if meta is None:
             raise VOSError("youtube-vos needs its meta.json: give --meta valid/meta.json")

@@ -143,10 +143,8 @@ def write_submission(items: Iterable[Item], output: Path) -> None:
     """Writes a zip file if `output` is called so, else a new folder; there whole or not at all.
 
     Raises:
-        VOSError: `output` exists already or can't be written.
+        VOSError: `output` can't be written.
     """
-    if output.exists():
-        raise VOSError(f"{output}: is there already; remove it or choose another name")
     if output.suffix.lower() == ".zip":
         with atomic_path(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             for item in items:
@@ -203,16 +201,18 @@ def _check_sequences(predictions: Path, predicted: dict[str, Path], wanted: Sequ
 
 
 def _left_out(predictions: Path, predicted: Iterable[str], wanted: Iterable[str]) -> list[str]:
-    extra = [name for name in predicted if name not in set(wanted)]
+    kept = set(wanted)
+    extra = [name for name in predicted if name not in kept]
     return [f"{predictions}: {some(extra)} not wanted and left out"] if extra else []
 
 
 def _required(folder: Path, frames: Sequence[str], wanted: Sequence[str], notes: list[str]) -> list[str]:
     """The wanted frames, if all are there."""
-    missing = [f"{frame}.png" for frame in wanted if frame not in set(frames)]
+    present = set(frames)
+    missing = [f"{frame}.png" for frame in wanted if frame not in present]
     if missing:
         raise VOSError(f"{folder}: lacks {some(missing)} of the {len(wanted)} frames wanted; write one PNG per frame")
-    extra = len(set(frames) - set(wanted))
+    extra = len(present.difference(wanted))
     if extra:
         notes.append(f"{folder}: {extra} of {len(frames)} frames not wanted and left out")
     return list(wanted)

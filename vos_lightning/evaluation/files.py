@@ -7,8 +7,19 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from vos_lightning.errors import VOSError
 from vos_lightning.evaluation.report import Report
 from vos_lightning.io.files import atomic_path
+
+
+def check_output(path: str | Path | None) -> None:
+    """Finds out before the work, not after it, that a file has no folder to be in.
+
+    Raises:
+        VOSError: The folder is missing.
+    """
+    if path is not None and not Path(path).parent.is_dir():
+        raise VOSError(f"{path}: cannot be written, for there is no folder {Path(path).parent}; create it")
 
 
 def write_json(path: str | Path, content: Mapping[str, object]) -> None:

@@ -160,15 +160,16 @@ def _plan_youtube(name: str, folder: Path, annotated: Path, videos: dict[str, Vi
 def _check_frames(
     folder: Path, predicted: Sequence[str], scored: Sequence[str], annotated: Sequence[str], notes: list[str]
 ) -> None:
-    missing = [f"{frame}.png" for frame in scored if frame not in set(predicted)]
+    present, known = set(predicted), set(annotated)
+    missing = [f"{frame}.png" for frame in scored if frame not in present]
     if missing:
         raise VOSError(f"{folder}: lacks {some(missing)} of the {len(scored)} frames to score; write one PNG per frame")
-    unscored = [frame for frame in annotated if frame not in set(predicted)]
+    unscored = [frame for frame in annotated if frame not in present]
     if unscored:
         notes.append(
             f"{folder}: no prediction for {some(unscored)}, which the protocol doesn't score; a server may want it"
         )
-    extra = [frame for frame in predicted if frame not in set(annotated)]
+    extra = [frame for frame in predicted if frame not in known]
     if extra:
         notes.append(f"{folder}: {some(extra)} not annotated and so not scored")
 
