@@ -52,6 +52,7 @@ class Propagator:
         self.settings = settings or PropagationSettings()
         self.max_size = max_size
         self.object_ids: list[int] = []
+        self._arrivals: list[int] = []  # the frame that introduced each object
         self._memory = MemoryBank(self.settings.policy.horizon)
         self._t = -1
 
@@ -81,11 +82,12 @@ class Propagator:
         if self.object_ids:
             probs = self._readout(query)
             ids = self._to_ids(probs, frame.shape[-2:])
-        if mask is not None and mask.any():
+        given = mask is not None and bool(mask.any())
+        if mask is not None and given:
             ids = self._join(mask, ids if self.object_ids else torch.zeros_like(mask))
             probs = self._to_probs(ids)
         key = query if self.reference_encoder is None else self.reference_encoder(lab)[0]
-        self._memory.write(self._t, key, probs, permanent=mask is not None)
+        self._memory.write(self._t, key, probs, permanent=given)
         return ids
 
     def _prepare(self, frame: Tensor) -> Tensor:
@@ -111,9 +113,12 @@ class Propagator:
         settings = self.settings
         indices = settings.policy.reference_indices(self._t, self._memory.permanent)
         keys, values = self._memory.read(indices)
-        return local_attention(
+        arrivals = sorted(set(self._arrivals))[1:]
+        values = torch.cat([values, *(_since(arrival, indices, values) for arrival in arrivals)], dim=2)
+        readout = local_attention(
             query[None], keys, values, settings.radius, topk=settings.topk, temperature=settings.temperature
         )[0]
+        return admit_latecomers(readout, self._arrivals) if arrivals else readout
 
     def _to_ids(self, probs: Tensor, size: tuple[int, ...]) -> Tensor:
         """(K + 1, h, w) -> (H, W) ids: up to the network's size, off with the padding, up to the frame's size, argmax."""
@@ -132,6 +137,7 @@ class Propagator:
         new = [i for i in given if i not in self.object_ids]
         self._memory.add_channels(len(new))
         self.object_ids = [*self.object_ids, *new]
+        self._arrivals = [*self._arrivals, *(self._t for _ in new)]
         kept = torch.where(torch.isin(ids, torch.tensor(given, device=ids.device)), 0, ids)
         return torch.where(mask != 0, mask, kept).to(torch.uint8)
 
@@ -140,6 +146,36 @@ class Propagator:
         channels = torch.tensor([0, *self.object_ids], device=ids.device)
         one_hot = (ids[None] == channels[:, None, None]).float()
         return downsample(_pad(self._fit(one_hot[None]), self.encoder.stride)[0], self.encoder.stride)
+
+
+def admit_latecomers(readout: Tensor, arrivals: list[int]) -> Tensor:
+    """Let objects that came later be voted on only by the frames that knew of them.
+
+    An earlier frame holds such an object as background, and would outvote the few frames since. So each group of
+    latecomers gets its share among the frames since it came, and the groups before it divide what remains as before.
+
+    Args:
+        readout: (K + 1 + G, h, w): background, K objects in order of arrival, and for each of G later arrivals the
+            weight of the frames since.
+        arrivals: the frame that introduced each object, ascending, of G + 1 different values.
+
+    Returns:
+        Probabilities, (K + 1, h, w).
+    """
+    tiny = torch.finfo(readout.dtype).tiny
+    first, *later = sorted(set(arrivals))
+    channels = readout.split([1 + arrivals.count(first), *(arrivals.count(t) for t in later), len(later)])
+    probs = channels[0] / channels[0].sum(0, keepdim=True).clamp(min=tiny)
+    for group, weight in zip(channels[1:-1], channels[-1], strict=True):
+        share = group / weight.clamp(min=tiny)
+        probs = torch.cat([probs * (1 - share.sum(0, keepdim=True)).clamp(min=0), share])
+    return probs
+
+
+def _since(arrival: int, indices: list[int], values: Tensor) -> Tensor:
+    """A channel that is 1 in the references from frame `arrival` on: (1, R, 1, h, w)."""
+    known = torch.tensor([float(index >= arrival) for index in indices], device=values.device)
+    return known.view(1, -1, 1, 1, 1).expand(-1, -1, -1, *values.shape[-2:])
 
 
 def _pad(images: Tensor, stride: int) -> Tensor:

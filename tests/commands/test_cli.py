@@ -1,0 +1,140 @@
+"""The commands as a user types them: in a process of their own, in a pipe."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vos_lightning.cli import COMMANDS, main
+from vos_lightning.io.frames import VideoFile
+from vos_lightning.io.masks import read_mask, read_palette, write_mask
+from vos_lightning.io.writers import VideoWriter
+
+
+@pytest.fixture
+def video(tmp_path, moving_square):
+    """A folder of frames and the mask of the first."""
+    frames, truth = moving_square
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for t, frame in enumerate(frames):
+        Image.fromarray(frame).save(folder / f"img{t + 8}.png")
+    palette = bytes(range(256)) * 3
+    write_mask(tmp_path / "first.png", truth[0], palette)
+    return folder, tmp_path / "first.png"
+
+
+def run(capsys, *arguments):
+    """Exit code, stdout and stderr of a command in this process."""
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as stop:  # argparse
+        code = stop.code
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_help_names_every_command(capsys):
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    assert all(f"  {command} " in out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", ["segment", "evaluate", "demo"])
+def test_every_command_has_help(capsys, command):
+    code, out, _ = run(capsys, command, "--help")
+    assert code == 0
+    assert f"vos-lightning {command}" in out
+
+
+def test_unknown_commands_are_answered_in_one_line(capsys):
+    code, _, err = run(capsys, "sgement")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "segment" in err
+
+
+def test_segment_writes_masks_named_after_the_frames(capsys, video, tmp_path):
+    frames, mask = video
+    code, out, _ = run(
+        capsys, "segment", frames, "--mask", mask, "--output", tmp_path / "out", "--weights", "lab", "--overlay"
+    )
+    assert code == 0
+    assert out.startswith("6 masks in ")
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert names == sorted([*(f"img{i}.png" for i in range(8, 14)), "overlay.mp4"])
+    assert np.array_equal(read_mask(tmp_path / "out" / "img8.png"), read_mask(mask))
+    assert set(np.unique(read_mask(tmp_path / "out" / "img13.png"))) == {0, 9}
+    assert read_palette(tmp_path / "out" / "img13.png")[:768] == read_palette(mask)[:768]
+    assert len(VideoFile(tmp_path / "out" / "overlay.mp4")) == 6
+
+
+def test_segment_numbers_the_frames_of_a_video_file(capsys, video, moving_square, tmp_path):
+    with VideoWriter(tmp_path / "clip.mp4", fps=12) as writer:
+        for frame in moving_square[0]:
+            writer.write(frame)
+    code, _, _ = run(
+        capsys, "segment", tmp_path / "clip.mp4", "--mask", video[1], "--output", tmp_path / "out", "--weights", "lab"
+    )
+    assert code == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"{i:05d}.png" for i in range(6)]
+
+
+def test_bad_input_ends_with_one_line_and_code_2(capsys, video, tmp_path):
+    frames, mask = video
+    rng = np.random.default_rng(0)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "broken").mkdir()
+    for t in range(3):
+        (tmp_path / "broken" / f"{t}.jpg").write_bytes(b"no picture")
+    Image.fromarray(rng.integers(0, 255, (60, 90, 3), np.uint8)).save(tmp_path / "rgb.png")
+    Image.fromarray(np.ones((30, 30), np.uint8)).save(tmp_path / "small.png")
+    Image.fromarray(np.zeros((60, 90), np.uint8)).save(tmp_path / "zero.png")
+    cases = {
+        (tmp_path / "nothing.mp4", mask, "lab"): "nothing.mp4",
+        (frames, tmp_path / "nothing.png", "lab"): "nothing.png",
+        (tmp_path / "empty", mask, "lab"): "empty",
+        (tmp_path / "text.mp4", mask, "lab"): "text.mp4",
+        (tmp_path / "broken", mask, "lab"): "0.jpg",
+        (frames, tmp_path / "rgb.png", "lab"): "rgb.png",
+        (frames, tmp_path / "small.png", "lab"): "30×30",
+        (frames, tmp_path / "zero.png", "lab"): "no object",
+        (frames, mask, "magic"): "magic",
+        (frames, mask, tmp_path / "text.mp4"): "text.mp4",
+    }
+    for (source, first, weights), expected in cases.items():
+        code, _, err = run(
+            capsys, "segment", source, "--mask", first, "--output", tmp_path / "out", "--weights", weights
+        )
+        assert code == 2, expected
+        assert expected in err
+        assert err.count("\n") == 1, err
+        assert "Traceback" not in err
+
+
+def test_evaluate_prints_a_plain_table(davis_tree, tmp_path):
+    """Through a real pipe: no colours, no wrapping."""
+    truth = davis_tree / "Annotations" / "480p"
+    command = [sys.executable, "-m", "vos_lightning", "evaluate", truth, "--annotations", truth]
+    result = subprocess.run(
+        [*map(str, command), "--json", str(tmp_path / "out.json")], capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 0, result.stderr
+    assert "\x1b" not in result.stdout
+    assert "synthetic-00007" in result.stdout
+    assert (tmp_path / "out.json").is_file()
+
+
+def test_evaluate_names_the_missing_prediction(capsys, davis_tree, tmp_path):
+    truth = davis_tree / "Annotations" / "480p"
+    folder = tmp_path / "results" / "synthetic-00007"
+    folder.mkdir(parents=True)
+    for path in sorted((truth / "synthetic-00007").iterdir())[:-2]:
+        (folder / path.name).write_bytes(path.read_bytes())
+    code, _, err = run(capsys, "evaluate", tmp_path / "results", "--annotations", truth)
+    assert code == 2
+    assert "00004.png" in err
+    assert err.count("\n") == 1

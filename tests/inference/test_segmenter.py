@@ -1,0 +1,150 @@
+"""The front door: kinds of input, ids as given, nonsense refused by name."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vos_lightning import VideoSegmenter
+from vos_lightning.errors import MaskError, VOSError
+from vos_lightning.inference.segmenter import as_mask
+from vos_lightning.io.masks import write_mask
+from vos_lightning.io.writers import VideoWriter
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    return VideoSegmenter(weights="lab", device="cpu")
+
+
+def overlap(a, b):
+    return (a & b).sum() / (a | b).sum()
+
+
+def test_follows_a_moving_square_and_keeps_its_id(segmenter, moving_square):
+    frames, truth = moving_square
+    masks = list(segmenter.segment(frames, truth[0]))
+    assert len(masks) == 6
+    assert np.array_equal(masks[0], truth[0])
+    for mask, expected in zip(masks, truth, strict=True):
+        assert mask.dtype == np.uint8
+        assert set(np.unique(mask)) == {0, 9}
+        assert overlap(mask == 9, expected == 9) > 0.8
+
+
+def test_arrays_tensors_folders_and_videos_are_the_same_to_it(segmenter, moving_square, tmp_path):
+    frames, truth = moving_square
+    for t, frame in enumerate(frames):
+        Image.fromarray(frame).save(tmp_path / f"{t:05d}.png")
+    write_mask(
+        tmp_path / "masks" / "first.png" if (tmp_path / "masks").mkdir() else tmp_path / "masks" / "first.png", truth[0]
+    )
+    expected = np.stack(list(segmenter.segment(frames, truth[0])))
+    tensors = [torch.from_numpy(frame).permute(2, 0, 1) for frame in frames]
+    assert np.array_equal(np.stack(list(segmenter.segment(tensors, torch.from_numpy(truth[0]).long()))), expected)
+    (tmp_path / "frames").mkdir()
+    for path in tmp_path.glob("*.png"):
+        path.rename(tmp_path / "frames" / path.name)
+    from_disk = np.stack(list(segmenter.segment(tmp_path / "frames", tmp_path / "masks" / "first.png")))
+    assert np.array_equal(from_disk, expected)
+
+    with VideoWriter(tmp_path / "video.mp4", fps=10) as writer:
+        for frame in frames:
+            writer.write(frame)
+    video = list(segmenter.segment(str(tmp_path / "video.mp4"), truth[0]))
+    assert len(video) == 6
+    assert overlap(video[-1] == 9, expected[-1] == 9) > 0.9
+
+
+def test_frames_stream(segmenter, moving_square):
+    """Masks come before the video has ended: no more than a few frames are read ahead."""
+    frames, truth = moving_square
+    taken = []
+
+    def endless():
+        t = 0
+        while True:
+            taken.append(t)
+            yield frames[t % 2]
+            t += 1
+
+    masks = segmenter.segment(endless(), truth[0])
+    for _ in range(3):
+        next(masks)
+    masks.close()
+    assert len(taken) < 12
+
+
+def test_an_object_added_later_leaves_the_track_of_the_first(segmenter, moving_square):
+    frames, truth = moving_square
+    alone = list(segmenter.segment(frames, truth[0]))
+    late = np.zeros_like(truth[0])
+    late[45:58, 60:80] = 4
+    segmenter.add_object(late, at=2)
+    both = list(segmenter.segment(frames, truth[0]))
+    assert np.array_equal(both[2][45:58, 60:80], late[45:58, 60:80])
+    assert all(4 not in mask for mask in both[:2])
+    assert overlap(both[5] == 4, late == 4) > 0.9
+    for mask, expected in zip(both, alone, strict=True):
+        assert overlap(mask == 9, expected == 9) > 0.97
+    assert all(4 not in mask for mask in segmenter.segment(frames, truth[0]))  # the next video starts afresh
+
+
+def test_void_beside_ids_is_not_followed_and_alone_it_is_an_object(segmenter, moving_square):
+    frames, truth = moving_square
+    beside, alone = truth[0].copy(), np.where(truth[0] > 0, 255, 0)
+    beside[:5] = 255
+    assert set(np.unique(np.stack(list(segmenter.segment(frames, beside))))) == {0, 9}
+    assert set(np.unique(np.stack(list(segmenter.segment(frames, alone))))) == {0, 255}
+
+
+def test_max_size_keeps_the_size_of_the_masks(moving_square):
+    frames, truth = moving_square
+    masks = list(VideoSegmenter(weights="lab", device="cpu", max_size=60).segment(frames, truth[0]))
+    assert masks[-1].shape == (60, 90)
+    assert overlap(masks[-1] > 0, truth[-1] > 0) > 0.6
+
+
+def test_a_dtype_wide_mask_of_whole_ids_is_taken():
+    assert as_mask(np.array([[0.0, 3.0]])).tolist() == [[0, 3]]
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.zeros((60, 90), np.uint8), "holds no object"),
+        (np.ones((60, 90, 3), np.uint8), "expected integer ids"),
+        (np.full((60, 90), 0.5), "expected whole ids"),
+        (np.full((60, 90), 300), "expected whole ids"),
+        (np.full((60, 90), -1), "expected whole ids"),
+        (np.full((60, 90), np.nan), "expected whole ids"),
+        (None, "no mask was given"),
+    ],
+)
+def test_masks_that_make_no_sense_are_refused_at_once(segmenter, moving_square, mask, message):
+    with pytest.raises(MaskError, match=message):
+        segmenter.segment(moving_square[0], mask)
+
+
+def test_a_mask_of_another_size_is_refused(segmenter, moving_square):
+    with pytest.raises(MaskError, match="80×50.*90×60"):
+        list(segmenter.segment(moving_square[0], np.ones((50, 80), np.uint8)))
+
+
+def test_a_mask_beyond_the_end_is_reported(segmenter, moving_square):
+    frames, truth = moving_square
+    with pytest.raises(MaskError, match="frame 17, but the video has 6"):
+        list(segmenter.segment(frames, truth[0], prompts={17: truth[0]}))
+
+
+@pytest.mark.parametrize(
+    "frame", [np.zeros((60, 90, 3)), np.zeros((60, 90), np.uint8), np.zeros((60, 90, 4), np.uint8)]
+)
+def test_frames_that_are_not_rgb_bytes_are_refused(segmenter, moving_square, frame):
+    with pytest.raises(VOSError, match="frame 0 is"):
+        list(segmenter.segment([frame], moving_square[1][0]))
+
+
+def test_a_video_without_frames_is_refused(segmenter, moving_square):
+    with pytest.raises(VOSError, match="no frame"):
+        list(segmenter.segment([], moving_square[1][0]))
