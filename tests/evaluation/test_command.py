@@ -74,7 +74,7 @@ def test_a_terminal_gets_a_drawn_table(results):
         pass
     finally:
         os.close(leader)
-    assert "━" in shown.decode()
+    assert "────" in shown.decode()
     assert "boat" in shown.decode()
 
 

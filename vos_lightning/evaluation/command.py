@@ -57,7 +57,7 @@ def evaluate_command(
         check_output(path)
     reports = []
     for folder in predictions:
-        with _progress(str(folder)) as on_progress:
+        with _progress(Path(folder).name) as on_progress:
             report = evaluate_folder(
                 folder,
                 annotations,

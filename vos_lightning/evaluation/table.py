@@ -86,19 +86,22 @@ def number(value: float | str, signed: bool = False) -> str:
 
 
 def _print_drawn(table: Table) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table as DrawnTable
     from rich.text import Text
 
-    drawn = DrawnTable(title=Text(table.title), title_justify="left")
+    drawn = DrawnTable(box=box.SIMPLE, collapse_padding=True, pad_edge=False)
     for column, name in enumerate(table.header):
-        left = column < table.names
-        drawn.add_column(
-            name, justify="left" if left else "right", overflow="fold" if left else "ellipsis", no_wrap=not left
-        )
+        drawn.add_column(name, justify="left" if column < table.names else "right", no_wrap=True)
     for row in table.rows:
         drawn.add_row(*map(Text, row))
     drawn.add_section()
     for row in table.summary:
         drawn.add_row(*map(Text, row), style="bold")
-    Console().print(drawn)
+    console = Console()
+    if console.measure(drawn, options=console.options.update(width=10_000)).maximum > console.width:
+        print("\n".join(plain_lines(table)))  # wrapped by the terminal, but with every digit
+    else:
+        print(table.title)
+        console.print(drawn)
