@@ -1,6 +1,7 @@
 """`vos-lightning demo`: the whole line on generated videos: train, segment, score, look."""
 
 import argparse
+import logging
 import sys
 import time
 import warnings
@@ -84,6 +85,7 @@ def _data(output: Path) -> SyntheticDataModule:
 
 def _train(data: SyntheticDataModule, output: Path, steps: int) -> Path:
     """Fit a narrow model and give its checkpoint."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no news of accelerators that are not there
     pl.seed_everything(0, workers=True, verbose=False)
     checkpoint = LastCheckpoint(str(output))
     trainer = pl.Trainer(

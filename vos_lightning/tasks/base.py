@@ -1,5 +1,6 @@
 """What the tracking tasks share: validation by whole sequences, and prediction."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from vos_lightning.inference.propagation import Propagator
 from vos_lightning.metrics import JFMeasure
 
 
-class TrackingTask(pl.LightningModule):
+class TrackingTask(pl.LightningModule, ABC):
     """A LightningModule that tracks: subclasses say how (`propagator`) and how they learn (`training_step`)."""
 
     def __init__(self) -> None:
@@ -20,9 +21,9 @@ class TrackingTask(pl.LightningModule):
         self.val_jf = JFMeasure()
         self.test_jf = JFMeasure()
 
+    @abstractmethod
     def propagator(self) -> Propagator:
         """A tracker for one sequence."""
-        raise NotImplementedError
 
     def track(self, sequence: dict[str, Any]) -> Iterator[np.ndarray]:
         """Masks (H, W) of an evaluation item, frame by frame; see `vos_lightning.data` for its keys."""
