@@ -19,13 +19,18 @@ see it work
 
 use it
   segment     follow the objects of a first-frame mask through a video
-  evaluate    score folders of masks as DAVIS does (J, F and J&F)
+  evaluate    score folders of masks as DAVIS and YouTube-VOS do (J, F and J&F)
+  export      pack masks for an evaluation server
 
 train it (the commands of PyTorch Lightning; examples/*.yaml are configs to copy)
   fit         train, as in: vos-lightning fit --config examples/mast_videos.yaml --data.init_args.root my_videos
   validate    score a checkpoint on the validation sequences
   test        score a checkpoint on the test sequences
   predict     write a checkpoint's masks of all sequences
+
+know your data
+  audit       name every file of a dataset that is missing, corrupt or invalid
+  prepare     write a small copy of a dataset that loads fast
 
 `vos-lightning COMMAND --help` says more about each. Bad input ends with one line that says what to do, and exit code 2.
 """
@@ -35,6 +40,9 @@ COMMANDS = {
     "demo": "vos_lightning.commands.demo",
     "segment": "vos_lightning.commands.segment",
     "evaluate": "vos_lightning.commands.evaluate",
+    "export": "vos_lightning.commands.export",
+    "audit": "vos_lightning.commands.audit",
+    "prepare": "vos_lightning.commands.prepare",
     "fit": "vos_lightning.commands.trainer",
     "validate": "vos_lightning.commands.trainer",
     "test": "vos_lightning.commands.trainer",

@@ -1,5 +1,6 @@
 """The commands as a user types them: in a process of their own, in a pipe."""
 
+import json
 import subprocess
 import sys
 
@@ -42,7 +43,7 @@ def test_help_names_every_command(capsys):
     assert all(f"  {command} " in out for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["segment", "evaluate", "demo"])
+@pytest.mark.parametrize("command", ["segment", "evaluate", "export", "audit", "prepare", "demo"])
 def test_every_command_has_help(capsys, command):
     code, out, _ = run(capsys, command, "--help")
     assert code == 0
@@ -138,3 +139,41 @@ def test_evaluate_names_the_missing_prediction(capsys, davis_tree, tmp_path):
     assert code == 2
     assert "00004.png" in err
     assert err.count("\n") == 1
+
+
+def test_audit_names_the_corrupt_file_and_exits_with_1(capsys, moving_square, tmp_path):
+    with VideoWriter(tmp_path / "good.mp4", fps=12) as writer:
+        for frame in moving_square[0]:
+            writer.write(frame)
+    code, out, _ = run(capsys, "audit", tmp_path, "--format", "videos", "--json", tmp_path / "audit.json")
+    assert code == 0
+    assert "1 videos, 6 frames" in out
+    (tmp_path / "bad.mp4").write_text("no video")
+    code, out, _ = run(capsys, "audit", tmp_path, "--format", "videos", "--json", tmp_path / "audit.json")
+    assert code == 1
+    assert "bad.mp4" in out
+    (problem,) = json.loads((tmp_path / "audit.json").read_text())["problems"]
+    assert problem["kind"] == "corrupt"
+
+
+def test_prepare_writes_a_small_copy(capsys, moving_square, tmp_path):
+    (tmp_path / "videos").mkdir()
+    with VideoWriter(tmp_path / "videos" / "one.mp4", fps=12) as writer:
+        for frame in moving_square[0]:
+            writer.write(frame)
+    code, out, _ = run(capsys, "prepare", tmp_path / "videos", tmp_path / "copy", "--short-side", "32")
+    assert code == 0
+    assert "1 videos written" in out
+    (copy,) = (tmp_path / "copy").rglob("*.mp4")
+    assert min(VideoFile(copy).size) == 32
+    assert len(VideoFile(copy)) == 6
+
+
+def test_export_packs_what_evaluate_scores(capsys, davis_tree, tmp_path):
+    truth = davis_tree / "Annotations" / "480p"
+    code, _, _ = run(capsys, "export", truth, tmp_path / "submission", "--reference", truth)
+    assert code == 0
+    assert len(list((tmp_path / "submission").rglob("*.png"))) == 12
+    code, _, err = run(capsys, "export", truth, tmp_path / "submission")
+    assert code == 2
+    assert "is there already" in err

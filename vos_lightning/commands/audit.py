@@ -1,0 +1,36 @@
+"""`vos-lightning audit`: is a dataset whole, and what can be trained on it?"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse the arguments and run; 1 exactly when a file is missing, corrupt or invalid."""
+    options = _parser().parse_args(arguments)
+    from vos_lightning.data.audit import audit_dataset  # after --help has been answered
+
+    report = audit_dataset(options.root, options.format, options.clip_length, options.threads)
+    print("\n".join(report.lines()))
+    if options.json is not None:
+        from vos_lightning.io.files import atomic_path
+
+        with atomic_path(options.json) as temporary:
+            temporary.write_text(json.dumps(report.as_dict(), indent=1), encoding="utf-8")
+    return report.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vos-lightning audit",
+        description="Decode every frame and mask of a dataset; count them, and name each file that is missing, corrupt "
+        "or invalid. Exit code 1 if there is one. Absent splits and short videos are only reported.",
+    )
+    add = parser.add_argument
+    add("root", type=Path, metavar="DATASET_ROOT", help="folder of the dataset")
+    add("--format", choices=("davis", "youtube-vos", "kinetics", "videos"), required=True, help="its layout")
+    add("--clip-length", type=int, default=2, metavar="T", help="frames that a training clip needs; default: 2")
+    add("--threads", type=int, metavar="N", help="videos at a time; default: two per core")
+    add("--json", type=Path, metavar="OUT.json", help="also write the report for machines")
+    return parser

@@ -1,0 +1,38 @@
+"""`vos-lightning prepare`: a copy of a dataset that loads fast."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse the arguments and run; 1 if a video was left out."""
+    options = _parser().parse_args(arguments)
+    from vos_lightning.data.prepare import Encoding, prepare_dataset  # after --help has been answered
+
+    encoding = Encoding(options.short_side, options.gop, options.crf)
+    report = prepare_dataset(options.root, options.output, options.format, encoding, options.threads, _complain)
+    print(report.summary())
+    return int(bool(report.faults))
+
+
+def _complain(path: str, reason: str) -> None:
+    print(f"left out: {reason if path in reason else f'{path}: {reason}'}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vos-lightning prepare",
+        description="Write a training copy of a dataset: one small mp4 with frequent key frames per video. "
+        "Interrupted, it goes on where it stopped. Exit code 1 if a video could not be read.",
+    )
+    add = parser.add_argument
+    add("root", type=Path, metavar="DATASET_ROOT", help="folder of the dataset")
+    add("output", type=Path, metavar="OUTPUT", help="folder for the copy, outside of the dataset")
+    add("--format", choices=("davis", "youtube-vos", "kinetics", "videos"), default="videos", help="default: videos")
+    add("--short-side", type=int, default=256, metavar="PIXELS", help="of the copies; default: 256")
+    add("--gop", type=int, default=8, metavar="N", help="frames from key frame to key frame; default: 8")
+    add("--crf", type=int, default=20, metavar="Q", help="quality of H.264, 0 to 51, lower is better; default: 20")
+    add("--threads", type=int, metavar="N", help="videos at a time; default: two per core")
+    return parser
