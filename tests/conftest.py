@@ -30,7 +30,7 @@ def davis_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def moving_square() -> tuple[np.ndarray, np.ndarray]:
-    """A textured square that moves 2 pixels per frame over a textured background: frames (6, 60, 90, 3), masks (6, 60, 90)."""
+    """A textured square moves 2 pixels per frame: frames (6, 60, 90, 3), masks (6, 60, 90) with the id 9."""
     rng = np.random.default_rng(0)
     background = rng.integers(0, 120, (15, 23, 3)).repeat(4, 0).repeat(4, 1)[:60, :90]
     square = rng.integers(130, 255, (6, 6, 3)).repeat(4, 0).repeat(4, 1)

@@ -36,9 +36,8 @@ def test_arrays_tensors_folders_and_videos_are_the_same_to_it(segmenter, moving_
     frames, truth = moving_square
     for t, frame in enumerate(frames):
         Image.fromarray(frame).save(tmp_path / f"{t:05d}.png")
-    write_mask(
-        tmp_path / "masks" / "first.png" if (tmp_path / "masks").mkdir() else tmp_path / "masks" / "first.png", truth[0]
-    )
+    (tmp_path / "masks").mkdir()
+    write_mask(tmp_path / "masks" / "first.png", truth[0])
     expected = np.stack(list(segmenter.segment(frames, truth[0])))
     tensors = [torch.from_numpy(frame).permute(2, 0, 1) for frame in frames]
     assert np.array_equal(np.stack(list(segmenter.segment(tensors, torch.from_numpy(truth[0]).long()))), expected)
@@ -127,7 +126,7 @@ def test_masks_that_make_no_sense_are_refused_at_once(segmenter, moving_square, 
 
 
 def test_a_mask_of_another_size_is_refused(segmenter, moving_square):
-    with pytest.raises(MaskError, match="80×50.*90×60"):
+    with pytest.raises(MaskError, match=r"80×50.*90×60"):
         list(segmenter.segment(moving_square[0], np.ones((50, 80), np.uint8)))
 
 

@@ -56,8 +56,12 @@ def test_a_frame_is_reconstructed_from_its_moved_copy():
     colours = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     full = colours.repeat_interleave(4, 2).repeat_interleave(4, 3)
     reconstruction = reconstruct(names, names.roll(1, 3)[:, None], full.roll(4, 3)[:, None], radius=2, temperature=0.01)
-    torch.testing.assert_close(downsample(reconstruction, 4)[..., 2:-2], downsample(
-        F.interpolate(colours, scale_factor=4, mode="bilinear"), 4)[..., 2:-2], atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        downsample(reconstruction, 4)[..., 2:-2],
+        downsample(F.interpolate(colours, scale_factor=4, mode="bilinear"), 4)[..., 2:-2],
+        atol=1e-3,
+        rtol=0,
+    )
 
 
 def test_loss_is_smooth_l1_of_twenty_times_the_colours():

@@ -72,7 +72,11 @@ class MAST(TrackingTask):
         for t in range(seen.shape[1]):
             others = [i for i in range(seen.shape[1]) if i != t]
             reconstruction = reconstruct(
-                features[:, t], features[:, others], colours[:, others], self.hparams["radius"], self.hparams["temperature"]
+                features[:, t],
+                features[:, others],
+                colours[:, others],
+                self.hparams["radius"],
+                self.hparams["temperature"],
             )
             losses.append(reconstruction_loss(reconstruction, colours[:, t]))
         return torch.stack(losses).mean()
