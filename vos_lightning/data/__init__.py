@@ -16,31 +16,50 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vos_lightning.data.audit import audit_dataset
+    from vos_lightning.data.audit_report import AuditReport
     from vos_lightning.data.datamodules.davis import DAVISDataModule
     from vos_lightning.data.datamodules.image_folder import ImageFolderDataModule
     from vos_lightning.data.datamodules.kinetics import KineticsDataModule
+    from vos_lightning.data.datamodules.shards import ShardDataModule
     from vos_lightning.data.datamodules.synthetic import SyntheticDataModule
     from vos_lightning.data.datamodules.video_folder import VideoFolderDataModule
     from vos_lightning.data.datamodules.youtube_vos import YouTubeVOSDataModule
+    from vos_lightning.data.prepare import Encoding, PrepareReport, prepare_dataset
+    from vos_lightning.data.shard_writing import prepare_shards
     from vos_lightning.data.synthetic_data import write_davis_tree
 
 _HOMES = {
     "DAVISDataModule": "vos_lightning.data.datamodules.davis",
     "ImageFolderDataModule": "vos_lightning.data.datamodules.image_folder",
     "KineticsDataModule": "vos_lightning.data.datamodules.kinetics",
+    "ShardDataModule": "vos_lightning.data.datamodules.shards",
     "SyntheticDataModule": "vos_lightning.data.datamodules.synthetic",
     "VideoFolderDataModule": "vos_lightning.data.datamodules.video_folder",
     "YouTubeVOSDataModule": "vos_lightning.data.datamodules.youtube_vos",
+    "AuditReport": "vos_lightning.data.audit_report",
+    "Encoding": "vos_lightning.data.prepare",
+    "PrepareReport": "vos_lightning.data.prepare",
+    "audit_dataset": "vos_lightning.data.audit",
+    "prepare_dataset": "vos_lightning.data.prepare",
+    "prepare_shards": "vos_lightning.data.shard_writing",
     "write_davis_tree": "vos_lightning.data.synthetic_data",
 }
 
 __all__ = [
+    "AuditReport",
     "DAVISDataModule",
+    "Encoding",
     "ImageFolderDataModule",
     "KineticsDataModule",
+    "PrepareReport",
+    "ShardDataModule",
     "SyntheticDataModule",
     "VideoFolderDataModule",
     "YouTubeVOSDataModule",
+    "audit_dataset",
+    "prepare_dataset",
+    "prepare_shards",
     "write_davis_tree",
 ]
 

@@ -98,14 +98,45 @@ class ClipDataset(Dataset[dict[str, Any]]):
         return open_for_squares(video.path)
 
     def _draw(self, key: ClipKey, video: VideoRecord) -> dict[str, Any]:
-        generator = clip_generator(self.seed, key)
-        indices = self.sampling.indices(video.num_frames, video.fps, generator)
-        frames = self.open(video).read(indices, short_side=self.size)
-        return {
-            "frames": random_square(frames, self.size, generator),
-            "sequence": video.name,
-            "seed": int(torch.randint(2**62, (), generator=generator)),
-        }
+        source = self.open(video)
+        return clip_item(source, video.name, video.num_frames, video.fps, self.sampling, self.size, self.seed, key)
+
+
+def clip_item(
+    source: FrameSource,
+    name: str,
+    num_frames: int,
+    fps: float,
+    sampling: ClipSampling,
+    size: int,
+    seed: int,
+    key: ClipKey,
+) -> dict[str, Any]:
+    """Draw and decode one clip of an opened video.
+
+    Args:
+        source: the video.
+        name: of the video.
+        num_frames: its length.
+        fps: its frame rate.
+        sampling: how frames are chosen.
+        size: side of the square, in pixels.
+        seed: of all draws.
+        key: which draw this is.
+
+    Returns:
+        An item as of `ClipDataset`.
+
+    Raises:
+        VOSError: the video can't be read.
+    """
+    generator = clip_generator(seed, key)
+    frames = source.read(sampling.indices(num_frames, fps, generator), short_side=size)
+    return {
+        "frames": random_square(frames, size, generator),
+        "sequence": name,
+        "seed": int(torch.randint(2**62, (), generator=generator)),
+    }
 
 
 def collate_clips(items: Sequence[dict[str, Any] | SkippedClip]) -> dict[str, Any]:

@@ -117,10 +117,8 @@ def prepare_dataset(
         VOSError: `output` holds videos of another encoding, or lies in `root`.
     """
     root, output, encoding = Path(root), Path(output), encoding or Encoding()
-    if root.resolve() in (output.resolve(), *output.resolve().parents):
-        raise VOSError(f"{output}: lies in {root}; choose a folder outside of the dataset")
     paths, base = training_videos(root, format)
-    _claim(output, encoding)
+    claim_folder(output, encoding, root)
     result = PrepareReport(str(output))
 
     def work(path: Path) -> tuple[str, int, int, int] | VOSError:
@@ -144,8 +142,14 @@ def prepare_dataset(
     return result
 
 
-def _claim(output: Path, encoding: Encoding) -> None:
-    """Note the encoding, or see that it is the one noted."""
+def claim_folder(output: Path, encoding: Encoding, root: Path) -> None:
+    """Make a folder for prepared videos and note their encoding in it.
+
+    Raises:
+        VOSError: the folder holds videos of another encoding, or lies in the dataset.
+    """
+    if root.resolve() in (output.resolve(), *output.resolve().parents):
+        raise VOSError(f"{output}: lies in {root}; choose a folder outside of the dataset")
     manifest, wanted = output / _MANIFEST, asdict(encoding)
     if manifest.is_file():
         found = json.loads(manifest.read_text(encoding="utf-8"))
@@ -158,17 +162,26 @@ def _claim(output: Path, encoding: Encoding) -> None:
 
 
 def _prepare(path: Path, target: Path, encoding: Encoding) -> tuple[str, int, int, int]:
-    source = open_frames(path)
-    size = sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
+    source, size = open_frames(path), size_on_disk(path)
     if target.is_file():
         return "kept", len(source), size, target.stat().st_size
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(target) as temporary:
-        _encode(source, temporary, encoding)
+        encode_video(source, temporary, encoding)
     return "written", len(source), size, target.stat().st_size
 
 
-def _encode(source: FrameSource, target: Path, encoding: Encoding) -> None:
+def size_on_disk(path: Path) -> int:
+    """Bytes of a file, or of the files of a folder."""
+    return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
+
+
+def encode_video(source: FrameSource, target: Path, encoding: Encoding) -> None:
+    """Write a video as mp4.
+
+    Raises:
+        VOSError: it can't be decoded or encoded, or its frames differ in size.
+    """
     options = {
         "crf": str(encoding.crf),
         "g": str(encoding.gop),

@@ -1,0 +1,79 @@
+"""Train from tar shards, over a network or from a disk that is slow to seek."""
+
+import warnings
+from typing import Any
+
+import torch
+from pytorch_lightning.utilities import rank_zero_info
+
+from vos_lightning.data.datamodules.base import ClipDataModule
+from vos_lightning.data.shard_reading import ShardClips, ShardLoader, read_shard_list
+from vos_lightning.errors import VOSError
+
+
+class ShardDataModule(ClipDataModule):
+    """Clips of the videos in shards that `prepare_shards` wrote, streamed by WebDataset (the extra ``shards``).
+
+    Ranks and workers share the shards, differently in every epoch. Prepare a multiple of ranks times workers.
+
+    Args:
+        root: a folder of shards, or a prefix that WebDataset opens, such as ``https://…``.
+        batch_size: clips per batch; the last one of a worker may be smaller.
+        num_workers: loader processes; here, which clips share a batch depends on it.
+        clip_length: frames per clip.
+        buffer: clips of each worker to draw the next one from.
+        **clip_options: as for `ClipDataModule`, without `limit_videos` and `skip_list`.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        batch_size: int = 8,
+        num_workers: int = 2,
+        clip_length: int = 2,
+        *,
+        buffer: int = 256,
+        **clip_options: Any,  # noqa: ANN401
+    ) -> None:
+        """Check the options; nothing is read yet."""
+        super().__init__(root, batch_size, num_workers, clip_length, **clip_options)
+        if self.limit_videos is not None or self.skip_list is not None:
+            raise VOSError("limit_videos and skip_list can't choose within shards; prepare shards of the videos wanted")
+        self.location, self.buffer = str(root), buffer
+        self._shards: dict[str, int] = {}
+
+    def prepare_data(self) -> None:
+        """Shards need no index."""
+
+    def setup(self, stage: str) -> None:
+        """Read the list of shards."""
+        self._evaluation = self.sequences(stage)
+        if stage == "fit":
+            self._shards = read_shard_list(self.location)
+            rank_zero_info(f"{self.location}: {sum(self._shards.values())} videos in {len(self._shards)} shards")
+
+    def train_dataloader(self) -> ShardLoader:  # type: ignore[override]
+        """Clips of this rank's shards."""
+        world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        clips = ShardClips(
+            self._shards,
+            self.sampling,
+            self.short_side,
+            self.clips_per_video,
+            self.seed,
+            self.batch_size,
+            world,
+            rank,
+            self.num_workers,
+            self.buffer,
+        )
+        # Lightning doubts the length of every iterable dataset; this one is planned
+        warnings.filterwarnings("ignore", "Your `IterableDataset` has `__len__` defined")
+        return ShardLoader(
+            clips,
+            batch_size=None,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),
+        )
