@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -30,6 +30,11 @@ from vos_lightning.io.masks import read_mask, write_mask
 OURS = (
     "import sys; from vos_lightning.evaluation.command import evaluate_command as run; "
     "run([sys.argv[1]], sys.argv[2], workers=2)"
+)
+# VmHWM, for the peak that getrusage tells of the process itself includes its parent's before exec.
+PEAK = (
+    "; from resource import RUSAGE_CHILDREN, getrusage; status = open('/proc/self/status').read(); "
+    "print(status.split('VmHWM:')[1].split()[0], getrusage(RUSAGE_CHILDREN).ru_maxrss)"
 )
 THEIRS = (
     "import sys; from vos_benchmark.benchmark import benchmark as run; "
@@ -141,6 +146,23 @@ def decode_only(path: Path) -> None:
     read_mask(path)
 
 
+def measure_memory(data: Path, lengths: Sequence[int]) -> None:
+    """Peak memory of the command and of its largest worker, for sequences of different lengths."""
+    folder = data / "evaluation" / "multi_object"
+    print("peak memory, one sequence with 5 objects, 2 processes")
+    for length in lengths:
+        with tempfile.TemporaryDirectory() as root:
+            for name in ("predictions", "ground_truth"):
+                files = sorted((folder / name / "gold-fish").glob("*.png"))
+                sequence = Path(root) / name / "long"
+                sequence.mkdir(parents=True)
+                for index in range(length):
+                    (sequence / f"{index:05d}.png").symlink_to(files[index % len(files)].resolve())
+            shown = run([sys.executable, "-c", OURS + PEAK, f"{root}/predictions", f"{root}/ground_truth"])
+        command, worker = (int(kilobytes) / 1024 for kilobytes in shown.splitlines()[-1].split())
+        print(f"  {length:>5} frames: {command:.0f} MiB, {worker:.0f} MiB in a worker")
+
+
 def write_folders(data: Path, predictions: Path, annotations: Path, copies: int) -> int:
     """Writes the masks once and links them `copies` times; returns the number of frames."""
     frames = 0
@@ -173,11 +195,12 @@ def run_theirs(python: Path, predictions: Path, annotations: Path) -> None:
     run([str(python), "-c", THEIRS, str(predictions), str(annotations)])
 
 
-def run(command: list[str]) -> None:
-    """Runs a program quietly; shows what it said if it fails."""
+def run(command: list[str]) -> str:
+    """Runs a program quietly and returns what it said; shows that if it fails."""
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     if finished.returncode:
         sys.exit(finished.stdout + finished.stderr)
+    return finished.stdout
 
 
 def main() -> None:
@@ -185,12 +208,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with evaluation/ and DAVIS-2016-mini/")
     parser.add_argument("--vos-benchmark", type=Path, metavar="PYTHON", help="the Python that has vos-benchmark")
+    parser.add_argument("--lengths", type=int, nargs="*", help="measure the memory for sequences of these lengths")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--every", type=int, default=4, help="every how many frames the mathematics are timed on")
     parser.add_argument("--copies", type=int, default=4, help="how often the sequences are repeated for the commands")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     load = os.getloadavg()[0]
+    if options.lengths:
+        measure_memory(options.data, options.lengths)
     compare_mathematics(options.data, options.every, options.rounds)
     if options.vos_benchmark:
         compare_commands(options.data, options.vos_benchmark, options.copies, options.rounds)
