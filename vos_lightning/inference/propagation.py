@@ -1,15 +1,16 @@
 """Carry masks through a video, one frame at a time (SSVOS eq. 4)."""
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vos_lightning.errors import MaskError
+from vos_lightning.errors import MaskError, VOSError
 from vos_lightning.functional.attention import local_attention
 from vos_lightning.functional.colour import rgb_to_lab
-from vos_lightning.inference.memory_bank import MemoryBank, ReferencePolicy
+from vos_lightning.inference.memory_bank import Ids, MemoryBank, ReferencePolicy
 from vos_lightning.models.reconstruction import downsample
 
 
@@ -18,7 +19,7 @@ class PropagationSettings:
     """How masks are read out of the memory.
 
     Args:
-        radius: of the window, in feature positions (1/4 of the pixels).
+        radius: of the window, in feature positions (1/4 of the pixels); the policy may have another for some frames.
         topk: similar positions that take part, None for all.
         temperature: of the softmax over similarities.
         policy: which frames are references.
@@ -35,7 +36,8 @@ class Propagator:
 
     Args:
         encoder: Φ_q, Lab frames (1, 3, H, W) -> features (1, D, H / stride, W / stride), with an attribute `stride`.
-        reference_encoder: Φ_r, encodes the frames that enter the memory; None where it is Φ_q, whose features are then used twice.
+        reference_encoder: Φ_r, encodes the frames that enter the memory; None where it is Φ_q, whose features are then
+            used twice.
         settings: how masks are read out.
         max_size: frames with a longer side are scaled down to it for the network, in pixels; masks keep the full size.
     """
@@ -52,8 +54,10 @@ class Propagator:
         self.settings = settings or PropagationSettings()
         self.max_size = max_size
         self.object_ids: list[int] = []
-        self._arrivals: list[int] = []  # the frame that introduced each object
-        self._memory = MemoryBank(self.settings.policy.horizon)
+        self._since: list[int] = []  # the latest frame in which each object was given
+        self._stride = cast("int", encoder.stride)
+        self._memory = MemoryBank(self.settings.policy)
+        self._size: tuple[int, ...] | None = None
         self._t = -1
 
     @torch.no_grad()
@@ -70,30 +74,42 @@ class Propagator:
 
         Raises:
             MaskError: mask and frame differ in size.
+            VOSError: the frame's size is not that of the frames before.
         """
         self._t += 1
-        if mask is not None and mask.shape != frame.shape[-2:]:
-            sizes = f"{mask.shape[1]}×{mask.shape[0]}, the frame {frame.shape[2]}×{frame.shape[1]}"
-            raise MaskError(f"the mask of frame {self._t} is {sizes}; give a mask of the frame's size")
-        if not self.object_ids and (mask is None or not mask.any()):
+        self._check(frame, mask)
+        given = Ids() if mask is None else Ids(mask.unique().tolist()) - {0}
+        if not self.object_ids and not given:
             return torch.zeros(frame.shape[-2:], dtype=torch.uint8, device=frame.device)
         lab = self._prepare(frame)
         query = self.encoder(lab)[0]
-        if self.object_ids:
-            probs = self._readout(query)
-            ids = self._to_ids(probs, frame.shape[-2:])
-        given = mask is not None and bool(mask.any())
+        probs = self._readout(query) if self.object_ids else query.new_zeros(1, *query.shape[-2:])
+        ids = self._to_ids(probs, frame.shape[-2:])
         if mask is not None and given:
-            ids = self._join(mask, ids if self.object_ids else torch.zeros_like(mask))
-            probs = self._to_probs(ids)
+            self._introduce(given)
+            ids = _override(ids, mask, given)
+            probs = self._insert(probs, mask, given)
         key = query if self.reference_encoder is None else self.reference_encoder(lab)[0]
-        self._memory.write(self._t, key, probs, permanent=given)
+        self._memory.write(self._t, key, probs, given)
         return ids
+
+    def _check(self, frame: Tensor, mask: Tensor | None) -> None:
+        size = tuple(frame.shape[-2:])
+        if self._size not in (None, size):
+            raise VOSError(
+                f"frame {self._t} is {_times(size)}, those before it {_times(self._size or size)}; give all of one size"
+            )
+        self._size = size
+        if mask is not None and mask.shape != size:
+            raise MaskError(
+                f"the mask of frame {self._t} is {_times(mask.shape)}, the frame {_times(size)}; "
+                "give a mask of the frame's size"
+            )
 
     def _prepare(self, frame: Tensor) -> Tensor:
         """(3, H, W) uint8 -> Lab (1, 3, H', W'), scaled down to the limit and padded to multiples of the stride."""
         image = self._fit(frame[None].float() / 255)
-        return rgb_to_lab(_pad(image, self.encoder.stride))
+        return rgb_to_lab(_pad(image, self._stride))
 
     def _network_size(self, size: tuple[int, ...]) -> tuple[int, int]:
         """(H, W) of a frame as the network sees it, before padding."""
@@ -110,42 +126,84 @@ class Propagator:
 
     def _readout(self, query: Tensor) -> Tensor:
         """Probabilities (K + 1, h, w), background first, from the memory."""
-        settings = self.settings
-        indices = settings.policy.reference_indices(self._t, self._memory.permanent)
+        settings, policy = self.settings, self.settings.policy
+        indices = policy.reference_indices(self._t, self._memory.anchors)
         keys, values = self._memory.read(indices)
-        arrivals = sorted(set(self._arrivals))[1:]
-        values = torch.cat([values, *(_since(arrival, indices, values) for arrival in arrivals)], dim=2)
+        radii = policy.radii(self._t, indices, settings.radius)
+        since = sorted(set(self._since))
+        known = [[self._knows(index, start) for start in since] for index in indices]
+        partial = not all(map(all, known))
+        if partial:
+            values = self._knowledge_only(values, values.new_tensor(known))
         readout = local_attention(
-            query[None], keys, values, settings.radius, topk=settings.topk, temperature=settings.temperature
+            query[None], keys, values, radii, topk=settings.topk, temperature=settings.temperature
         )[0]
-        return admit_latecomers(readout, self._arrivals) if arrivals else readout
+        return self._divide(readout) if partial else readout
+
+    def _knows(self, index: int, start: int) -> bool:
+        """Does frame `index` tell where the objects are whose masks were given for frame `start` last?
+
+        It does from that frame on, while it is recent. A frame that stays because masks of other objects were given
+        holds predictions of these, no more to rely on than any others so old.
+        """
+        return index >= start and (index == start or self.settings.policy.is_recent(index, self._t))
+
+    def _knowledge_only(self, values: Tensor, known: Tensor) -> Tensor:
+        """Values (1, R, K + 1 + G, h, w) in the order that `admit_latecomers` takes.
+
+        Args:
+            values: of the references, (1, R, K + 1, h, w).
+            known: 1 where a reference knows a group of objects, (R, G + 1).
+        """
+        since = sorted(set(self._since))
+        group = [0, *(since.index(self._since[k]) for k in self._by_age())]
+        weights = known[None, :, 1:, None, None].expand(-1, -1, -1, *values.shape[-2:])
+        ordered = values[:, :, [0, *(k + 1 for k in self._by_age())]]
+        return torch.cat([ordered * known[None, :, group, None, None], weights], dim=2)
+
+    def _divide(self, readout: Tensor) -> Tensor:
+        """What was read of `_knowledge_only` values -> probabilities (K + 1, h, w)."""
+        probs = admit_latecomers(readout, sorted(self._since))
+        return torch.cat([probs[:1], probs[1:][torch.tensor(self._by_age(), device=probs.device).argsort()]])
+
+    def _by_age(self) -> list[int]:
+        """Objects by the frame in which they were given last."""
+        return sorted(range(len(self._since)), key=lambda k: self._since[k])
 
     def _to_ids(self, probs: Tensor, size: tuple[int, ...]) -> Tensor:
-        """(K + 1, h, w) -> (H, W) ids: up to the network's size, off with the padding, up to the frame's size, argmax."""
+        """(K + 1, h, w) -> (H, W) ids: to the network's size, off with the padding, to the frame's size, argmax."""
         height, width = self._network_size(size)
-        stride = self.encoder.stride
-        full = F.interpolate(probs[None], scale_factor=stride, mode="bilinear", align_corners=False)
+        full = F.interpolate(probs[None], scale_factor=self._stride, mode="bilinear", align_corners=False)
         full = full[..., :height, :width]
         if (height, width) != size:
             full = F.interpolate(full, list(size), mode="bilinear", align_corners=False)
         ids = torch.tensor([0, *self.object_ids], dtype=torch.uint8, device=probs.device)
         return ids[full[0].argmax(0)]
 
-    def _join(self, mask: Tensor, ids: Tensor) -> Tensor:
-        """Put a given mask over the predicted one; learn of its new objects."""
-        given = [i for i in mask.unique().tolist() if i != 0]
-        new = [i for i in given if i not in self.object_ids]
+    def _introduce(self, given: Ids) -> None:
+        """Make room for the objects that are new; what was seen of the others before doesn't count any more."""
+        new = sorted(given - {*self.object_ids})
         self._memory.add_channels(len(new))
         self.object_ids = [*self.object_ids, *new]
-        self._arrivals = [*self._arrivals, *(self._t for _ in new)]
-        kept = torch.where(torch.isin(ids, torch.tensor(given, device=ids.device)), 0, ids)
-        return torch.where(mask != 0, mask, kept).to(torch.uint8)
+        since = dict(zip(self.object_ids, self._since, strict=False)) | dict.fromkeys(given, self._t)
+        self._since = [since[object_id] for object_id in self.object_ids]
 
-    def _to_probs(self, ids: Tensor) -> Tensor:
-        """(H, W) ids -> (K + 1, h, w): the share of each cell that each object covers."""
-        channels = torch.tensor([0, *self.object_ids], device=ids.device)
-        one_hot = (ids[None] == channels[:, None, None]).float()
-        return downsample(_pad(self._fit(one_hot[None]), self.encoder.stride)[0], self.encoder.stride)
+    def _insert(self, probs: Tensor, mask: Tensor, given: Ids) -> Tensor:
+        """Put given objects over predicted probabilities (K + 1, h, w); the others stay where these aren't."""
+        channels = [0, *self.object_ids]
+        one_hot = (mask[None] == torch.tensor(channels, device=mask.device)[:, None, None]).float()
+        shares = downsample(_pad(self._fit(one_hot[None]), self._stride)[0], self._stride)
+        is_given = torch.tensor([i in given for i in channels], device=mask.device)[:, None, None]
+        covered = (shares * is_given).sum(0)
+        others = F.pad(probs, (0, 0, 0, 0, 0, len(channels) - len(probs))) * (1 - covered)
+        inserted = torch.where(is_given, shares, others)
+        return torch.cat([1 - inserted[1:].sum(0, keepdim=True), inserted[1:]])
+
+
+def _override(ids: Tensor, mask: Tensor, given: Ids) -> Tensor:
+    """Put a given mask over predicted ids (H, W), whose own idea of the given objects goes."""
+    kept = torch.where(torch.isin(ids, torch.tensor(sorted(given), device=ids.device)), 0, ids)
+    return torch.where(mask != 0, mask, kept).to(torch.uint8)
 
 
 def admit_latecomers(readout: Tensor, arrivals: list[int]) -> Tensor:
@@ -165,17 +223,16 @@ def admit_latecomers(readout: Tensor, arrivals: list[int]) -> Tensor:
     tiny = torch.finfo(readout.dtype).tiny
     first, *later = sorted(set(arrivals))
     channels = readout.split([1 + arrivals.count(first), *(arrivals.count(t) for t in later), len(later)])
-    probs = channels[0] / channels[0].sum(0, keepdim=True).clamp(min=tiny)
+    probs: Tensor = channels[0] / channels[0].sum(0, keepdim=True).clamp(min=tiny)
     for group, weight in zip(channels[1:-1], channels[-1], strict=True):
         share = group / weight.clamp(min=tiny)
         probs = torch.cat([probs * (1 - share.sum(0, keepdim=True)).clamp(min=0), share])
     return probs
 
 
-def _since(arrival: int, indices: list[int], values: Tensor) -> Tensor:
-    """A channel that is 1 in the references from frame `arrival` on: (1, R, 1, h, w)."""
-    known = torch.tensor([float(index >= arrival) for index in indices], device=values.device)
-    return known.view(1, -1, 1, 1, 1).expand(-1, -1, -1, *values.shape[-2:])
+def _times(size: tuple[int, ...]) -> str:
+    """(H, W) as users write it."""
+    return "×".join(str(length) for length in reversed(size))
 
 
 def _pad(images: Tensor, stride: int) -> Tensor:
