@@ -112,11 +112,15 @@ def test_unshuffled_order_is_natural():
     assert [key.draw for key in ClipSampler(range(5), shuffle=False)] == list(range(5))
 
 
-def test_skip_applies_once():
+def test_skip_applies_once_and_to_its_epoch():
     sampler = ClipSampler(range(10))
+    sampler.set_epoch(2)
     whole = list(sampler)
-    sampler.skip = 4
+    sampler.skip = (2, 4)
+    assert sampler.skipped() == 4
     assert list(sampler) == whole[4:]
+    assert list(sampler) == whole
+    sampler.skip = (1, 4)
     assert list(sampler) == whole
 
 

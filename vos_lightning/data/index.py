@@ -123,7 +123,10 @@ def index_videos(
 
 def video_name(path: str | Path, root: str | Path) -> str:
     """Path relative to `root`, without suffix: the name of a video in batches and reports."""
-    relative = os.path.relpath(path, root)
+    path, root = os.fspath(path), os.fspath(root)
+    # tens of thousands of paths, almost all of this kind
+    inside = path.startswith(root + os.sep) and os.pardir not in path
+    relative = path[len(root) + 1 :] if inside else os.path.relpath(path, root)
     if relative == ".":
         return Path(path).resolve().name
     stem, suffix = os.path.splitext(relative)  # noqa: PTH122

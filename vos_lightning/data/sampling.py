@@ -90,7 +90,8 @@ class ClipSampler(DistributedSampler[ClipKey]):
     ) -> None:
         """Keep the shard; nothing is drawn yet."""
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=shuffle, seed=seed, drop_last=False)
-        self.skip = 0
+        # epoch and number of clips: in that epoch, the first time, these many were consumed before
+        self.skip = (-1, 0)
 
     def order(self) -> list[int]:
         """Clip indices of this rank in this epoch."""
@@ -100,11 +101,16 @@ class ClipSampler(DistributedSampler[ClipKey]):
         order += [total + extra for extra in range(self.total_size - total)]
         return order[self.rank : self.total_size : self.num_replicas]
 
+    def skipped(self) -> int:
+        """Clips of the current epoch that the next iteration leaves out."""
+        epoch, count = self.skip
+        return count if epoch == self.epoch else 0
+
     def __iter__(self) -> Iterator[ClipKey]:
         """The keys of this rank; after a resume, those not yet consumed, once."""
-        skip, self.skip = self.skip, 0
+        skip, self.skip = self.skipped(), (-1, 0)
         epoch = self.epoch
-        return (ClipKey(epoch, index) for index in self.order()[skip:])
+        return (ClipKey(epoch, draw) for draw in self.order()[skip:])
 
 
 def clip_generator(seed: int, key: ClipKey) -> torch.Generator:

@@ -79,6 +79,21 @@ def test_a_resumed_run_sees_the_batches_it_would_have_seen(videos, recorder, tmp
         assert after == whole[stop:]
 
 
+def test_a_resume_after_a_shortened_epoch_begins_the_next_one(videos, recorder, tmp_path):
+    at_epochs_end = ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1)
+    limits = {"batch_size": 2}, {"max_epochs": 3, "limit_train_batches": 2}
+    whole, _ = recorder(module(videos, **limits[0]), callbacks=[at_epochs_end], enable_checkpointing=True, **limits[1])
+    after, _ = recorder(module(videos, **limits[0]), ckpt_path=tmp_path / "epoch=0.ckpt", **limits[1])
+    assert len(whole) == 6
+    assert after == whole[2:]
+
+
+def test_overfitting_repeats_the_same_batches(videos, recorder):
+    rows, _ = recorder(module(videos), overfit_batches=1, max_epochs=3)
+    assert len(rows) == 3
+    assert rows[0]["digest"] == rows[1]["digest"] == rows[2]["digest"]
+
+
 def test_two_ranks_and_two_workers_see_every_clip_once(videos, recorder):
     datamodule = module(videos, batch_size=1, num_workers=2)
     rows, _ = recorder(datamodule, strategy="ddp_fork", devices=2, max_epochs=2)

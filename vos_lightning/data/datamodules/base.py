@@ -168,10 +168,14 @@ class ClipDataModule(pl.LightningDataModule):
             num_workers=self.num_workers,
             collate_fn=collate_clips,
             persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=self.pinned(),
             # its own generator, so that loading takes no draws from the model's random state
             generator=torch.Generator(),
         )
+
+    def pinned(self) -> bool:
+        """Whether batches go to a CUDA device."""
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """One sequence per step, or no loader without any."""

@@ -74,6 +74,6 @@ class ShardDataModule(ClipDataModule):
             batch_size=None,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=self.pinned(),
             generator=torch.Generator(),
         )
