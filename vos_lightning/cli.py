@@ -3,6 +3,7 @@
 Nothing heavy is imported before the command is known, so that help comes at once.
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -79,6 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(arguments if home == _KEEPS_COMMAND else rest)
     except VOSError as error:
         return _fail(str(error))
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until the interpreter ends
+        return 0
 
 
 def _fail(message: str) -> int:

@@ -140,6 +140,20 @@ def test_the_learning_rate_warms_up_and_ends_at_zero(tmp_path):
     assert rates[-1] < 1e-4
 
 
+def test_the_learning_rate_is_halved_after_samples_not_steps(tmp_path):
+    rates = []
+
+    class Record(pl.Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    run = trainer(tmp_path, max_steps=6, max_epochs=-1, limit_val_batches=0, accumulate_grad_batches=2)
+    run.callbacks.append(Record())
+    # 4 clips twice are 8 samples a step: 16 samples are seen after two steps, 30 after four
+    run.fit(MAST(**TINY, learning_rate=1.0, halve_lr_at=[16, 30]), data())
+    assert rates[::2] == [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
+
+
 def test_test_and_predict_follow_the_same_objects(davis_tree, tmp_path):
     model, module = MAST(**TINY), DAVISDataModule(str(davis_tree))
     run = trainer(tmp_path)

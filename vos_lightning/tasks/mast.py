@@ -10,7 +10,7 @@ from vos_lightning.inference.memory_bank import ReferencePolicy
 from vos_lightning.inference.propagation import PropagationSettings, Propagator
 from vos_lightning.models.reconstruction import ReconstructionEncoder, reconstruct, reconstruction_loss
 from vos_lightning.tasks.base import TrackingTask
-from vos_lightning.tasks.schedules import cosine_schedule
+from vos_lightning.tasks.schedules import cosine_schedule, halving_schedule
 
 
 class MAST(TrackingTask):
@@ -26,6 +26,8 @@ class MAST(TrackingTask):
         temperature: divides the similarities, in training and inference; 1.0 with raw dot products.
         radius: of the window in training, in feature positions (1/4 of the pixels); 12 in the paper at 384×384.
         learning_rate: of Adam.
+        halve_lr_at: numbers of samples after which the learning rate is halved, as in MAST; None lets it fall to zero
+            along a cosine over the whole run.
         test_radius: of the window in inference.
         topk: similar positions that take part in inference, None for all as in the paper.
         reference_offsets: recent frames in the memory, as offsets from the query frame; the first frame is always in.
@@ -39,6 +41,7 @@ class MAST(TrackingTask):
         temperature: float = 0.05,
         radius: int = 12,
         learning_rate: float = 1e-3,
+        halve_lr_at: list[int] | None = None,
         test_radius: int = 12,
         topk: int | None = 10,
         reference_offsets: list[int] = [1, 2, 3, 4],  # noqa: B006 - never changed; a None here would hide the default from --help
@@ -46,6 +49,7 @@ class MAST(TrackingTask):
         super().__init__()
         self.save_hyperparameters()
         self.encoder = ReconstructionEncoder(width, feature_dim, normalize)
+        self._clips_per_batch = 0
 
     def forward(self, lab: Tensor) -> Tensor:
         """Lab (B, 3, H, W) in [-1, 1] -> features (B, D, H / 4, W / 4)."""
@@ -54,6 +58,7 @@ class MAST(TrackingTask):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Mean reconstruction loss over all frames of all clips."""
+        self._clips_per_batch = len(batch["frames"])
         lab = rgb_to_lab(batch["frames"])
         dropped = draw_dropped_chroma(batch["seed"])
         loss = self._reconstruction_loss(drop_chroma(lab, dropped), take_channel(lab, dropped))
@@ -92,10 +97,13 @@ class MAST(TrackingTask):
         return Propagator(self.encoder, settings=settings)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - one of Lightning's many forms
-        """Adam, its learning rate falling to zero along a cosine over the whole run."""
+        """Adam with a learning rate per step."""
         optimizer = torch.optim.Adam(self.encoder.parameters(), lr=self.hparams["learning_rate"])
-        steps = int(self.trainer.estimated_stepping_batches)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": cosine_schedule(optimizer, steps), "interval": "step"},
-        }
+        if self.hparams["halve_lr_at"] is None:
+            schedule = cosine_schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        else:
+            schedule = halving_schedule(optimizer, self.hparams["halve_lr_at"], self._samples_per_step)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _samples_per_step(self) -> int:
+        return self._clips_per_batch * self.trainer.world_size * self.trainer.accumulate_grad_batches
