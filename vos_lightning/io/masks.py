@@ -34,7 +34,7 @@ def read_mask(path: str | Path) -> NDArray[np.uint8]:
             raise MaskError(f"{path}: {_fault(image.mode)}; save it as a palette or 8-bit grey PNG of object ids")
         mask = np.array(image, dtype=np.uint8)
         if image.mode == "L":
-            _check_hard_edges(mask, path)
+            _check_hard_edges(mask, np.array(image.histogram()), path)
     return mask
 
 
@@ -105,9 +105,14 @@ def _fault(mode: str) -> str:
     return f"this mask is an {mode} image, not ids" if mode != "LA" else "this mask has an alpha channel"
 
 
-def _check_hard_edges(mask: NDArray[np.uint8], path: str | Path) -> None:
-    """Refuse a grey image whose many values come from smoothed edges: read as ids they'd be hundreds of objects."""
-    counts = np.bincount(mask.ravel(), minlength=256)
+def _check_hard_edges(mask: NDArray[np.uint8], counts: NDArray[np.int64], path: str | Path) -> None:
+    """Refuse a grey image whose many values come from smoothed edges: read as ids they'd be hundreds of objects.
+
+    Args:
+        mask: (H, W).
+        counts: pixels of each of the 256 values.
+        path: to name.
+    """
     if np.count_nonzero(counts) <= _SOFT_IDS:
         return
     corner = mask[:-1, :-1]
