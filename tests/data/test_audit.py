@@ -190,7 +190,10 @@ def test_kinetics_lists(make, tmp_path):
 
 def test_reports_are_json_and_plain_lines(spoiled):
     report = audit_dataset(spoiled[0], "videos")
-    assert json.loads(json.dumps(report.as_dict()))["problems"][0].keys() == {"kind", "path", "reason"}
+    stored = json.loads(json.dumps(report.as_dict()))
+    assert stored["problems"][0].keys() == {"kind", "path", "reason"}
+    assert stored["fps"] == {"10": 7}
+    assert stored["trainable"] == 6
     assert all("\n" not in line and "\x1b" not in line for line in report.lines())
     assert report.lines()[-1] == "4 problems: 0 missing, 3 corrupt, 1 invalid"
 

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 
@@ -106,3 +108,21 @@ def test_a_prompt_of_void_alone_is_refused_with_a_hint(sequence):
 def test_a_prompt_without_its_object_is_refused(sequence):
     with pytest.raises(MaskError, match=r"none of the objects \[8\]"):
         SequenceDataset([record(sequence[0], prompts={"00000": [8]})])[0]
+
+
+def test_there_is_no_limit_to_the_number_of_objects(tmp_path, make):
+    make.folder(tmp_path / "frames", make.frames(2, 20, 20))
+    (tmp_path / "masks").mkdir()
+    mask = np.zeros((20, 20), dtype=np.uint8)
+    mask.ravel()[: 2 * 120 : 2] = np.arange(1, 121)
+    write_mask(tmp_path / "masks" / "00000.png", mask)
+    item = SequenceDataset([record(tmp_path)])[0]
+    assert item["object_ids"] == list(range(1, 121))
+    assert item["targets"][1] is None
+
+
+def test_items_pickle_without_their_frames(sequence):
+    item = SequenceDataset([record(sequence[0])])[0]
+    stored = pickle.dumps({key: item[key] for key in ("frames", "targets")})
+    assert len(stored) < 5000
+    assert np.array_equal(pickle.loads(stored)["frames"][3], item["frames"][3])

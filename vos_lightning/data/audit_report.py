@@ -1,7 +1,7 @@
 """What an audit found."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 Kind = Literal["missing", "corrupt", "invalid"]
@@ -56,9 +56,8 @@ class AuditReport:
 
     def as_dict(self) -> dict[str, object]:
         """For JSON."""
-        result = asdict(self)
-        result["problems"] = [problem._asdict() for problem in self.problems]
-        return result | {name: dict(getattr(self, name).most_common()) for name in ("sizes", "fps", "objects")}
+        counters = {name: dict(getattr(self, name).most_common()) for name in ("sizes", "fps", "objects")}
+        return {**vars(self), **counters, "problems": [problem._asdict() for problem in self.problems]}
 
     def lines(self) -> list[str]:
         """For people: one fact per line, every problem by name."""
