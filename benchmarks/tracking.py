@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         speed = [_track(item, masks, folder, weights, options.max_size) for item in data.val_dataloader()]
         report = evaluate_folder(folder, masks, f"davis{options.year}")
         table[weights] = _means(report.to_dict()["per_object"])
-        print(f"{weights}: {sum(frames for frames, _ in speed) / sum(s for _, s in speed):.2f} frames per second")
+        if weights != "copy":
+            print(f"{weights}: {sum(n for n, _ in speed) / sum(s for _, s in speed):.2f} frames per second")
     _print(table)
 
 

@@ -100,7 +100,7 @@ def _train(data: SyntheticDataModule, output: Path, steps: int) -> Path:
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on settings that are deliberate here
-        trainer.fit(MAST(width=0.25, radius=6), datamodule=data)
+        trainer.fit(MAST(width=0.25, radius=6, learning_rate=3e-3), datamodule=data)
     return Path(checkpoint.best_model_path)
 
 

@@ -21,11 +21,24 @@ class Main(LightningCLI):
         parser.add_lightning_class_args(PredictionWriter, "prediction_writer")
 
 
+# True, but nothing that a user could do something about.
+_NOISE = (
+    ".*does not have many workers.*",
+    ".*isinstance\\(treespec, LeafSpec\\).*",
+    "Total length of `list` across ranks is zero.*",
+    "Precision .* is not supported by the model summary.*",
+    "Checkpoint directory .* exists and is not empty.*",
+)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one subcommand of Lightning."""
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    for message in _NOISE:
+        warnings.filterwarnings("ignore", message=message)
+    arguments = list(arguments)
     Main(
-        args=list(arguments),
+        # LightningCLI warns of arguments beside those of the process, also where they are the same
+        args=None if arguments == sys.argv[1:] else arguments,
         subclass_mode_model=True,
         subclass_mode_data=True,
         save_config_kwargs={"overwrite": True},
