@@ -10,9 +10,14 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the arguments and run; 1 if a video was left out."""
     options = _parser().parse_args(arguments)
     from vos_lightning.data.prepare import Encoding, prepare_dataset  # after --help has been answered
+    from vos_lightning.data.shard_writing import prepare_shards
 
     encoding = Encoding(options.short_side, options.gop, options.crf)
-    report = prepare_dataset(options.root, options.output, options.format, encoding, options.threads, _complain)
+    common = (options.format, encoding, options.threads, _complain)
+    if options.shards is None:
+        report = prepare_dataset(options.root, options.output, *common)
+    else:
+        report = prepare_shards(options.root, options.output, options.shards, *common)
     print(report.summary())
     return int(bool(report.faults))
 
@@ -34,5 +39,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--short-side", type=int, default=256, metavar="PIXELS", help="of the copies; default: 256")
     add("--gop", type=int, default=8, metavar="N", help="frames from key frame to key frame; default: 8")
     add("--crf", type=int, default=20, metavar="Q", help="quality of H.264, 0 to 51, lower is better; default: 20")
+    add("--shards", type=int, metavar="N", help="write N tar files instead, for ShardDataModule to stream")
     add("--threads", type=int, metavar="N", help="videos at a time; default: two per core")
     return parser
