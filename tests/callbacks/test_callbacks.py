@@ -40,7 +40,8 @@ def test_lines_say_where_the_run_is(tmp_path, capsys):
 
     data = torch.utils.data.DataLoader(torch.ones(6), batch_size=2)
     options = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False, "accelerator": "cpu"}
-    pl.Trainer(default_root_dir=tmp_path, max_epochs=1, callbacks=[ProgressLines(seconds=0)], **options).fit(Model(), data)
+    run = pl.Trainer(default_root_dir=tmp_path, max_epochs=1, callbacks=[ProgressLines(seconds=0)], **options)
+    run.fit(Model(), data)
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         "epoch 0 step 1 train/loss 2",

@@ -102,6 +102,13 @@ def test_without_validation_max_steps_in_mid_epoch_leaves_last_only(tmp_path):
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 2
 
 
+def test_with_validation_max_steps_in_mid_epoch_leaves_the_best_too(tmp_path):
+    run = trainer(tmp_path, max_steps=2, max_epochs=-1)
+    run.fit(MAST(**TINY), data())
+    assert {p.name for p in tmp_path.glob("*.ckpt")} == {"last.ckpt", "best.ckpt"}
+    assert torch.load(tmp_path / "best.ckpt", weights_only=True)["global_step"] == 2
+
+
 def test_a_resumed_run_equals_the_unbroken_one(tmp_path):
     class Pause(pl.Callback):
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):

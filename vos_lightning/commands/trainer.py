@@ -24,10 +24,12 @@ class Main(LightningCLI):
 # True, but nothing that a user could do something about.
 _NOISE = (
     ".*does not have many workers.*",
-    ".*isinstance\\(treespec, LeafSpec\\).*",
+    r".*isinstance\(treespec, LeafSpec\).*",
     "Total length of `list` across ranks is zero.*",
     "Precision .* is not supported by the model summary.*",
     "Checkpoint directory .* exists and is not empty.*",
+    "Grad strides do not match bucket view strides.*",
+    r".*use `self.log\('(val|test)/.*sync_dist=True.*",  # torchmetrics has gathered the ranks' rows already
 )
 
 
