@@ -41,8 +41,8 @@ class VideoSegmenter:
         >>> mask = np.zeros((32, 48), np.uint8)
         >>> mask[8:24, 8:24] = 7
         >>> masks = list(VideoSegmenter(weights="lab").segment(video, mask))
-        >>> len(masks), bool((masks[-1] == mask).all())
-        (3, True)
+        >>> len(masks), masks[-1].shape, np.unique(masks[-1]).tolist()
+        (3, (32, 48), [0, 7])
     """
 
     def __init__(
