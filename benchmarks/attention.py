@@ -108,7 +108,7 @@ def unfold_attention(inputs: Inputs, case: Case, rows: slice) -> Tensor:
 
     def windows(frames: Tensor) -> Tensor:  # (B, R, C, H, W) -> (B, queries, R · window, C)
         padded = F.pad(frames.flatten(0, 1), (radius,) * 4)[:, :, rows.start : rows.stop + 2 * radius]
-        unfolded = F.unfold(padded, span).unflatten(1, (-1, span * span)).unflatten(0, (case.batch, -1))
+        unfolded: Tensor = F.unfold(padded, span).unflatten(1, (-1, span * span)).unflatten(0, (case.batch, -1))
         return unfolded.permute(0, 4, 1, 3, 2).flatten(2, 3)
 
     inside = windows(torch.ones_like(values[:1, :, :1]).expand(case.batch, -1, -1, -1, -1))[..., 0] > 0
