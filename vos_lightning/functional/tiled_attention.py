@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from vos_lightning.functional.row_ring import GradientRing, group_by_radius
 from vos_lightning.functional.window_affinity import ReferenceGroup, TileAffinity, fill_affinities
 
-# Rows and columns, chosen by benchmarks/attention.py: larger tiles compute more similarities outside of the windows,
+# Rows and columns, chosen by timing others on a CPU: larger tiles compute more similarities outside of the windows,
 # smaller ones starve the matrix product.
 TILE = (4, 8)
 # Similarities in memory at a time, in elements; batches are cut accordingly.
