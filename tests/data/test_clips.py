@@ -5,6 +5,7 @@ from vos_lightning.data.clips import ClipDataset, SkippedClip, collate_clips
 from vos_lightning.data.index import find_videos, index_videos
 from vos_lightning.data.sampling import ClipKey, ClipSampling
 from vos_lightning.errors import VOSError
+from vos_lightning.io import decoder
 
 
 def dataset(root, size=40, **options):
@@ -74,3 +75,48 @@ def test_a_batch_without_any_readable_clip_gets_one(half_decodable, make):
 def test_nothing_readable_at_all_is_an_error_with_a_name(half_decodable):
     with pytest.raises(VOSError, match="broken"):
         dataset(half_decodable, length=7, max_gap=1).__getitems__([0])
+
+
+def test_packets_of_a_video_are_read_once(videos, monkeypatch):
+    found = []
+
+    def counting(container, stream):
+        found.append(container.name)
+        return read_timeline(container, stream)
+
+    read_timeline = decoder.read_timeline
+    clips = dataset(videos, clips_per_video=4)
+    monkeypatch.setattr(decoder, "read_timeline", counting)
+    again = [clips[ClipKey(epoch, index)]["frames"] for epoch in (0, 1) for index in range(len(clips))]
+    assert len(found) == len(set(found)) == 4
+    for key, frames in enumerate(again[: len(clips)]):
+        assert torch.equal(frames, dataset(videos, clips_per_video=4)[key]["frames"])
+
+
+def test_a_video_that_vanishes_during_training_is_skipped_until_it_is_back(tmp_path, make):
+    path = make.video(tmp_path / "a.mp4", make.frames(8))
+    make.video(tmp_path / "b.mp4", make.frames(8))
+    clips = dataset(tmp_path)
+    assert isinstance(clips.__getitems__([0, 1])[0], dict)
+    path.rename(tmp_path / "away")
+    skipped = clips.__getitems__([0, 1])[0]
+    assert isinstance(skipped, SkippedClip)
+    assert "a.mp4: this video is gone" in skipped.reason
+    (tmp_path / "away").rename(path)
+    assert isinstance(clips.__getitems__([0, 1])[0], dict)
+
+
+def test_a_video_that_is_replaced_during_training(tmp_path, make):
+    path = make.video(tmp_path / "a.mp4", make.frames(40))
+    make.video(tmp_path / "b.mp4", make.frames(8))
+    clips = dataset(tmp_path, max_gap=20)
+    assert isinstance(clips.__getitems__([0, 1])[0], dict)
+    make.video(path, make.frames(40, shade=20))
+    assert "changed" in clips.__getitems__([0, 1])[0].reason
+    assert clips[0]["frames"].shape == (3, 3, 40, 40)
+    make.video(path, make.frames(3))
+    assert "changed" in clips.__getitems__([0, 1])[0].reason
+    outcomes = [clips.__getitems__([ClipKey(epoch, 0), 1])[0] for epoch in range(20)]
+    reasons = [outcome.reason for outcome in outcomes if isinstance(outcome, SkippedClip)]
+    assert reasons
+    assert all("a.mp4 has 3 frames" in reason and "it had 40" in reason for reason in reasons)

@@ -7,8 +7,9 @@ import torch
 from torch.utils.data import Dataset
 
 from vos_lightning.data.index import VideoRecord
+from vos_lightning.data.opened import OpenedVideos
 from vos_lightning.data.sampling import ClipKey, ClipSampling, clip_generator
-from vos_lightning.data.squares import open_for_squares, random_square
+from vos_lightning.data.squares import random_square
 from vos_lightning.errors import VOSError
 from vos_lightning.io.frame_source import FrameSource
 
@@ -52,6 +53,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
         self.size = size
         self.clips_per_video = clips_per_video
         self.seed = seed
+        self._opened = OpenedVideos()
 
     def __len__(self) -> int:
         """Clips per epoch."""
@@ -95,11 +97,15 @@ class ClipDataset(Dataset[dict[str, Any]]):
 
     def open(self, video: VideoRecord) -> FrameSource:
         """The frames of a video, in the process that reads them."""
-        return open_for_squares(video.path)
+        return self._opened.get(video)
 
     def _draw(self, key: ClipKey, video: VideoRecord) -> dict[str, Any]:
-        source = self.open(video)
-        return clip_item(source, video.name, video.num_frames, video.fps, self.sampling, self.size, self.seed, key)
+        try:
+            source = self.open(video)
+            return clip_item(source, video.name, video.num_frames, video.fps, self.sampling, self.size, self.seed, key)
+        except VOSError:
+            self._opened.forget(video)
+            raise
 
 
 def clip_item(
@@ -131,7 +137,10 @@ def clip_item(
         VOSError: the video can't be read.
     """
     generator = clip_generator(seed, key)
-    frames = source.read(sampling.indices(num_frames, fps, generator), short_side=size)
+    try:
+        frames = source.read(sampling.indices(num_frames, fps, generator), short_side=size)
+    except IndexError as error:
+        raise VOSError(f"{error}; it had {num_frames} when it was indexed: start again to index it anew") from error
     return {
         "frames": random_square(frames, size, generator),
         "sequence": name,

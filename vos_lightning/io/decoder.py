@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, NamedTuple, Self, cast
 
 import av
 import numpy as np
@@ -35,6 +35,16 @@ _SKIPPING = frozenset({"h264", "hevc", "mpeg4", "mpeg2video"})
 _SERIAL: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 
 
+class VideoFacts(NamedTuple):
+    """What opening a video file tells of it, so that opening it again needn't read all its packets."""
+
+    num_frames: int
+    fps: float
+    timeline: Timeline | None
+    stamp: tuple[int, int]
+    """Size and time of change of the file that this is true of."""
+
+
 @dataclass
 class _Run:
     """Frames that one seek serves."""
@@ -50,38 +60,30 @@ class VideoDecoder:
     Args:
         path: The file.
         threads: Decoding threads; 0 lets FFmpeg choose.
+        facts: Those of an earlier decoder of this file; `None` reads all packets.
 
     Raises:
         CorruptFileError: This isn't a video file, or it is cut short.
-        VOSError: The file holds sound only, or a video without a frame.
+        VOSError: The file holds sound only, or a video without a frame; it is gone, or not the one of `facts`.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
-        """Open the file and read its packets."""
+    def __init__(self, path: Path, threads: int = 1, facts: VideoFacts | None = None) -> None:
+        """Open the file; get to know it unless it is known."""
         self.path = path
         self.threads = threads
         self._reformatter = VideoReformatter()
+        stamp = _stamp(path)
+        if facts is not None and facts.stamp != stamp:
+            raise VOSError(f"{path}: this file changed after it was first opened; open it anew")
         self._open()
-        try:
-            self.timeline = read_timeline(self._container, self._stream)
-            self._count = len(self.timeline) if self.timeline else sum(1 for _ in self._all_frames())
-        except (FFmpegError, EOFError) as error:
-            self.close()
-            raise self._corrupt(error) from error
-        if not self._count:
-            self.close()
-            raise VOSError(f"{path}: this video has no frame; give one that plays")
         context = self._stream.codec_context
         self._size = (context.height, context.width)
-
-    @property
-    def fps(self) -> float:
-        """Average frames per second; 25 where the file doesn't say."""
-        return float(self._stream.average_rate or self._stream.guessed_rate or 25)
+        self.facts = facts or self._learn(stamp)
+        self.timeline = self.facts.timeline
 
     def __len__(self) -> int:
         """Number of frames."""
-        return self._count
+        return self.facts.num_frames
 
     def __enter__(self) -> Self:
         """Give the decoder."""
@@ -111,7 +113,7 @@ class VideoDecoder:
         """
         produced = 0
         try:
-            for index, frame in self._by_seeking(indices) if self.timeline else self._by_counting(indices):
+            for index, frame in self._by_seeking(indices) if self.timeline is not None else self._by_counting(indices):
                 if index != indices[produced]:
                     break
                 produced += 1
@@ -119,7 +121,7 @@ class VideoDecoder:
         except FFmpegError as error:
             raise self._corrupt(error) from error
         if produced < len(indices):
-            raise self._corrupt(f"frame {indices[produced]} of {self._count} is damaged")
+            raise self._corrupt(f"frame {indices[produced]} of {len(self)} is damaged")
 
     def to_array(self, frame: VideoFrame, short_side: int | None = None) -> Frame:
         """Convert a decoded frame to RGB, resized and turned upright on the way.
@@ -143,6 +145,19 @@ class VideoDecoder:
         quarter_turns = round(frame.rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(array, quarter_turns)) if quarter_turns else array
 
+    def _learn(self, stamp: tuple[int, int]) -> VideoFacts:
+        try:
+            timeline = read_timeline(self._container, self._stream)
+            count = sum(1 for _ in self._all_frames()) if timeline is None else len(timeline)
+        except (FFmpegError, EOFError) as error:
+            self.close()
+            raise self._corrupt(error) from error
+        if not count:
+            self.close()
+            raise VOSError(f"{self.path}: this video has no frame; give one that plays")
+        fps = float(self._stream.average_rate or self._stream.guessed_rate or 25)
+        return VideoFacts(count, fps, timeline, stamp)
+
     def _open(self) -> None:
         try:
             # an absolute path can't be taken for a protocol, as "take:2.mp4" would be
@@ -162,12 +177,11 @@ class VideoDecoder:
 
     def _by_seeking(self, indices: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
         assert self.timeline is not None
-        start = self.timeline.key_frames[0]
         for run in _runs(self.timeline, indices):
             missing = deque(run.indices)
-            for key in (run.key, start):
+            for key in (run.key, self.timeline.start):
                 # intra refresh: a decoder holds frames back until it has seen more than the key frame announced
-                for index, frame in self._decode(key, run.last, {self.timeline.pts[index] for index in missing}):
+                for index, frame in self._decode(key, run.last, set(self.timeline.pts[list(missing)].tolist())):
                     if not missing or index != missing[0]:
                         break
                     missing.popleft()
@@ -185,7 +199,7 @@ class VideoDecoder:
             # draining gives the last frames without decoding what follows them
             for frame in [*packet.decode(), *(self._stream.decode(None) if position == last else [])]:
                 if frame.pts in wanted:
-                    yield self.timeline.index_of[frame.pts], frame
+                    yield self.timeline.index_of(frame.pts), frame
             if position == last:
                 break
 
@@ -221,6 +235,15 @@ class VideoDecoder:
         return CorruptFileError(f"{self.path}: this video cannot be decoded ({text}); replace it or encode it again")
 
 
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of change of a file."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise VOSError(f"{path}: this video is gone ({error.strerror}); put it back") from error
+    return status.st_size, status.st_mtime_ns
+
+
 def _is_cover(stream: VideoStream) -> bool:
     """Tell whether a stream is a still picture that comes with the file, such as an album cover."""
     return bool(stream.disposition & type(stream.disposition).attached_pic)
@@ -241,7 +264,7 @@ def _runs(timeline: Timeline, indices: Sequence[int]) -> Iterator[_Run]:
     """Group frames so that seeking between groups, and only there, leaves packets out."""
     run: _Run | None = None
     for index in indices:
-        key, position = timeline.key_frame_before(index), timeline.positions[index]
+        key, position = timeline.key_frame_before(index), int(timeline.positions[index])
         if run is not None and key.position <= run.last + 1:
             run.last = max(run.last, position)
             run.indices.append(index)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vos_lightning.errors import VOSError
-from vos_lightning.io.decoder import VideoDecoder
+from vos_lightning.io.decoder import VideoDecoder, VideoFacts
 from vos_lightning.io.frame_source import Frame, FrameSource
 
 
@@ -16,7 +16,8 @@ class VideoFile(FrameSource):
     """The frames of a video file, as a player shows them: rotated upright, without what an edit list cuts off.
 
     Random access seeks to the key frame before and gives exactly the frames that playing from the start gives, also
-    with B-frames and a variable frame rate. The file is opened by the process that reads it.
+    with B-frames and a variable frame rate. The file is opened by the process that reads it. Where its frames are is
+    read once and kept, also when this is pickled; if the file changes after that, reading is an error.
 
     Args:
         path: A file in any container and codec that FFmpeg reads.
@@ -32,7 +33,7 @@ class VideoFile(FrameSource):
         if not self.path.is_file():
             raise VOSError(f"{path}: no such video file; check the path")
         self.threads = threads
-        self._facts: tuple[int, float] | None = None
+        self._facts: VideoFacts | None = None
         self._size: tuple[int, int] | None = None
         self._stream: _OpenStream | None = None
 
@@ -43,8 +44,8 @@ class VideoFile(FrameSource):
 
     @property
     def fps(self) -> float:
-        """Average frames per second."""
-        return self._length_and_fps()[1]
+        """Average frames per second; 25 where the file doesn't say."""
+        return self._known().fps
 
     @property
     def size(self) -> tuple[int, int]:
@@ -56,7 +57,7 @@ class VideoFile(FrameSource):
 
     def __len__(self) -> int:
         """Number of frames."""
-        return self._length_and_fps()[0]
+        return self._known().num_frames
 
     def __iter__(self) -> Iterator[Frame]:
         """Stream all frames in order."""
@@ -104,11 +105,11 @@ class VideoFile(FrameSource):
         return {**self.__dict__, "_stream": None}
 
     def _open(self) -> VideoDecoder:
-        decoder = VideoDecoder(self.path, self.threads)
-        self._facts = len(decoder), decoder.fps
+        decoder = VideoDecoder(self.path, self.threads, self._facts)
+        self._facts = decoder.facts
         return decoder
 
-    def _length_and_fps(self) -> tuple[int, float]:
+    def _known(self) -> VideoFacts:
         if self._facts is None:
             self._open().close()
         assert self._facts is not None
