@@ -83,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until the interpreter ends
         return 0
+    except OSError as error:  # a full disk, a folder that can't be read: the user's to mend as well
+        return _fail(str(error))
 
 
 def _fail(message: str) -> int:
