@@ -31,9 +31,3 @@ def test_several_arrivals_nest():
 def test_no_weight_since_means_no_share():
     readout = torch.tensor([0.75, 0.25, 0.0, 0.0]).view(4, 1, 1)
     torch.testing.assert_close(admit_latecomers(readout, [0, 5]).flatten(), torch.tensor([0.75, 0.25, 0.0]))
-
-
-def test_a_stray_match_is_not_a_full_share():
-    readout = torch.tensor([0.9, 0.08, 0.02, 0.02]).view(4, 1, 1)
-    probs = admit_latecomers(readout, [0, 5]).flatten()
-    torch.testing.assert_close(probs, torch.tensor([0.8 * 0.9 / 0.98, 0.8 * 0.08 / 0.98, 0.2]))

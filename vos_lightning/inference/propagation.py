@@ -14,11 +14,6 @@ from vos_lightning.inference.memory_bank import Ids, MemoryBank, ReferencePolicy
 from vos_lightning.models.reconstruction import downsample
 
 
-# What the frames since an object came have to weigh to have their full say in where it is. One of five references weighs
-# about 0.2 where nothing moves.
-LEAST_WEIGHT = 0.1
-
-
 @dataclass(frozen=True)
 class PropagationSettings:
     """How masks are read out of the memory.
@@ -216,7 +211,6 @@ def admit_latecomers(readout: Tensor, arrivals: list[int]) -> Tensor:
 
     An earlier frame holds such an object as background, and would outvote the few frames since. So each group of
     latecomers gets its share among the frames since it came, and the groups before it divide what remains as before.
-    Where the frames since hardly weigh, as with a single stray match among the top k, the share is less.
 
     Args:
         readout: (K + 1 + G, h, w): background, K objects in order of arrival, and for each of G later arrivals the
@@ -231,7 +225,7 @@ def admit_latecomers(readout: Tensor, arrivals: list[int]) -> Tensor:
     channels = readout.split([1 + arrivals.count(first), *(arrivals.count(t) for t in later), len(later)])
     probs: Tensor = channels[0] / channels[0].sum(0, keepdim=True).clamp(min=tiny)
     for group, weight in zip(channels[1:-1], channels[-1], strict=True):
-        share = group / weight.clamp(min=LEAST_WEIGHT)
+        share = group / weight.clamp(min=tiny)
         probs = torch.cat([probs * (1 - share.sum(0, keepdim=True)).clamp(min=0), share])
     return probs
 
