@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import RichProgressBar
 
 from vos_lightning.callbacks.predictions import PredictionWriter
 from vos_lightning.callbacks.progress import ProgressLines, default_progress
+from vos_lightning.errors import VOSError
 from vos_lightning.io.masks import read_mask, read_palette
 from vos_lightning.io.palette import DAVIS_PALETTE
 
@@ -60,3 +61,11 @@ def test_predictions_are_palette_pngs_in_folders_of_sequences(tmp_path, palette)
         path = tmp_path / "dog" / f"{name}.png"
         assert np.array_equal(read_mask(path), mask.numpy())
         assert read_palette(path) == (palette or DAVIS_PALETTE)
+
+
+@pytest.mark.parametrize("name", ["../evil", "/tmp/evil", "a/../../evil"])
+def test_names_that_lead_out_of_the_directory_are_refused(tmp_path, name):
+    outputs = {"sequence": name, "names": ["a"], "masks": torch.zeros(1, 4, 4, dtype=torch.uint8), "palette": None}
+    with pytest.raises(VOSError, match="outside of"):
+        PredictionWriter(str(tmp_path / "masks")).on_predict_batch_end(None, None, outputs, None, 0)
+    assert list(tmp_path.rglob("*.png")) == []

@@ -49,7 +49,7 @@ def test_fit_test_and_predict_follow_one_another(in_tmp, davis_tree):
 
     model = ["--model=vos_lightning.MAST", "--model.init_args.width=0.125", f"--ckpt_path={checkpoints['last.ckpt']}"]
     data = ["--data=vos_lightning.data.DAVISDataModule", f"--data.init_args.root={davis_tree}"]
-    quiet = ["--trainer.logger=false", "--trainer.accelerator=cpu"]
+    quiet = ["--trainer.logger=false", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
     assert main(["test", *model, *data, *quiet]) == 0
     assert main(["predict", *model, *data, *quiet, "--prediction_writer.directory=masks"]) == 0
     written = sorted(path.relative_to("masks").as_posix() for path in Path("masks").rglob("*.png"))

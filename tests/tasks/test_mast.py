@@ -1,5 +1,6 @@
 """MAST in a real Trainer."""
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -8,6 +9,7 @@ from vos_lightning import MAST
 from vos_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from vos_lightning.data import DAVISDataModule, SyntheticDataModule
 from vos_lightning.functional.colour import rgb_to_lab
+from vos_lightning.io.masks import read_mask
 
 TINY = {"width": 0.125, "feature_dim": 16, "radius": 3, "test_radius": 3}
 SEEDS = torch.tensor([3, 4])
@@ -166,11 +168,22 @@ def test_test_and_predict_follow_the_same_objects(davis_tree, tmp_path):
     run = trainer(tmp_path)
     (scores,) = run.test(model, module, verbose=False)
     predictions = run.predict(model, module)
-    assert len(predictions) == 2
+    assert [prediction["sequence"] for prediction in predictions] == ["synthetic-00007", "synthetic-00008"]
     for prediction in predictions:
-        first = module.sequence(prediction["sequence"]) if hasattr(module, "sequence") else None
+        first = davis_tree / "Annotations" / "480p" / prediction["sequence"] / "00000.png"
         assert prediction["masks"].shape == (6, 64, 96)
         assert prediction["names"] == [f"{i:05d}" for i in range(6)]
-        assert first is None or torch.equal(prediction["masks"][0], torch.from_numpy(first["prompts"][0]))
+        assert np.array_equal(prediction["masks"][0].numpy(), read_mask(first))
     assert 0 < scores["test/JF"] < 1
     assert scores["test/JF"] == pytest.approx((scores["test/J"] + scores["test/F"]) / 2)
+
+
+def test_predict_keeps_the_required_frames_only(davis_tree):
+    module = DAVISDataModule(str(davis_tree))
+    module.setup("test")
+    item = module.test_dataloader().dataset[0]
+    prediction = MAST(**TINY).eval().predict_step(item | {"required": [1, 4]}, 0)
+    whole = MAST(**TINY).eval()
+    assert prediction["names"] == ["00001", "00004"]
+    assert prediction["masks"].shape == (2, 64, 96)
+    assert len(whole.predict_step(item | {"required": None}, 0)["names"]) == 6

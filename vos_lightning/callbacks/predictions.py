@@ -6,6 +6,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
+from vos_lightning.errors import VOSError
 from vos_lightning.io.writers import MaskWriter
 
 
@@ -28,7 +29,14 @@ class PredictionWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Write one sequence."""
-        with MaskWriter(self.directory / outputs["sequence"], outputs["palette"]) as writer:
+        """Write one sequence.
+
+        Raises:
+            VOSError: the sequence's name leads out of the directory.
+        """
+        folder = self.directory / outputs["sequence"]
+        if not folder.resolve().is_relative_to(self.directory.resolve()):
+            raise VOSError(f"sequence {outputs['sequence']!r} would be written outside of {self.directory}; rename it")
+        with MaskWriter(folder, outputs["palette"]) as writer:
             for name, mask in zip(outputs["names"], outputs["masks"], strict=True):
                 writer.write(name, mask.numpy())

@@ -3,7 +3,9 @@
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
+import pytorch_lightning as pl
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from vos_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
@@ -19,6 +21,12 @@ class Main(LightningCLI):
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
         parser.add_lightning_class_args(PredictionWriter, "prediction_writer")
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # noqa: ANN401
+        """Add the progress display that fits where the output goes, unless it is switched off."""
+        if self._get(self.config_init, "trainer.enable_progress_bar") is not False:
+            self.trainer_defaults["callbacks"] = default_progress(sys.stderr)
+        return super().instantiate_trainer(**kwargs)
 
 
 # True, but nothing that a user could do something about.
@@ -45,7 +53,6 @@ def main(arguments: Sequence[str]) -> int:
         subclass_mode_data=True,
         save_config_kwargs={"overwrite": True},
         parser_kwargs={"prog": "vos-lightning", "description": __doc__},
-        trainer_defaults={"callbacks": default_progress(sys.stderr)},
         seed_everything_default=0,
     )
     return 0

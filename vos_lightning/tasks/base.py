@@ -43,12 +43,22 @@ class TrackingTask(pl.LightningModule, ABC):
         self._score(batch, self.test_jf)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Track one whole sequence: `sequence`, `names` and `masks` (T, H, W) uint8, and the file's `palette`."""
-        masks = np.stack(list(self.track(batch)))
+        """Track one whole sequence.
+
+        Returns:
+            `sequence`; `names` of the frames that are evaluated (all of them unless the dataset says which) and their
+            `masks`, (T, H, W) uint8; the `palette` of the dataset's masks.
+        """
+        required = batch.get("required")
+        kept = [
+            (name, mask)
+            for t, (name, mask) in enumerate(zip(batch["frames"].names, self.track(batch), strict=True))
+            if required is None or t in required
+        ]
         return {
             "sequence": batch["sequence"],
-            "names": batch["frames"].names,
-            "masks": torch.from_numpy(masks),
+            "names": [name for name, _ in kept],
+            "masks": torch.from_numpy(np.stack([mask for _, mask in kept])),
             "palette": batch["palette"],
         }
 
