@@ -1,7 +1,10 @@
+import os
+import threading
+
 import pytest
 
 from vos_lightning.errors import VOSError
-from vos_lightning.io.files import atomic_path, list_files, natural_key
+from vos_lightning.io.files import atomic_path, check_writable, list_files, natural_key
 
 
 def test_natural_order():
@@ -42,3 +45,53 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
         first.write_text("1")
         second.write_text("2")
     assert (tmp_path / "a").read_text() == "1"
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_links_stay_links(tmp_path, exists):
+    (tmp_path / "elsewhere").mkdir()
+    target = tmp_path / "elsewhere" / "file"
+    if exists:
+        target.write_text("old")
+    (tmp_path / "link").symlink_to("elsewhere/file")
+    with atomic_path(tmp_path / "link") as temporary:
+        temporary.write_text("new")
+        assert target.exists() == exists
+    assert (tmp_path / "link").is_symlink()
+    assert target.read_text() == "new"
+    assert [path.name for path in target.parent.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_pipes_stay_pipes(tmp_path, linked):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    read = list[str]()
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_text()), daemon=True)
+    reader.start()
+    path = tmp_path / ("link" if linked else "pipe")
+    check_writable(path)
+    with atomic_path(path) as temporary:
+        temporary.write_text("content")
+    reader.join(10)
+    assert read == ["content"]
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "pipe"]
+
+
+def test_what_cannot_be_written_is_known_before(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    for path, fault in (
+        (tmp_path, "it is a folder"),
+        (tmp_path / "gone" / "a", "there is no folder .*gone"),
+        (tmp_path / "file" / "a", "no folder"),
+    ):
+        with pytest.raises(VOSError, match=f"{path}: cannot be written, for .*{fault}"):
+            check_writable(path)
+        with pytest.raises(VOSError, match="cannot be written"), atomic_path(path) as temporary:
+            temporary.write_text("")
+    check_writable(tmp_path / "file")
+    check_writable(tmp_path / "new")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(VOSError, match="write-protected"):
+        check_writable(tmp_path / "new")

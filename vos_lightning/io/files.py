@@ -46,18 +46,42 @@ def temporary_sibling(path: Path) -> Path:
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path to write to and rename it to `path` at the end, or remove it after an error.
 
+    A link stays one: what it points to is replaced. What is neither file nor folder, such as a pipe, is written to
+    directly.
+
     Raises:
         VOSError: The file can't be written (folder missing, disk full, no permission).
     """
     path = Path(path)
-    temporary = temporary_sibling(path)
     try:
-        yield temporary
-        temporary.replace(path)
+        if _is_special(path):
+            yield path
+            return
+        target = Path(os.path.realpath(path))
+        temporary = temporary_sibling(target)
+        try:
+            yield temporary
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise unwritable(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: str | Path) -> None:
+    """Find out before the work, not after it, that a file can't be written.
+
+    Raises:
+        VOSError: Its folder is missing or may not be written to, or `path` is a folder itself.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise VOSError(f"{path}: cannot be written, for it is a folder; give the name of a file")
+    target = path if _is_special(path) else Path(os.path.realpath(path)).parent
+    if not target.exists():
+        raise VOSError(f"{path}: cannot be written, for there is no folder {target}; create it")
+    if not os.access(target, os.W_OK) or not (target == path or target.is_dir()):
+        raise VOSError(f"{path}: cannot be written, for {target} is write-protected or no folder; choose another place")
 
 
 def unwritable(path: Path, error: Exception) -> VOSError:
@@ -65,3 +89,8 @@ def unwritable(path: Path, error: Exception) -> VOSError:
     return VOSError(
         f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); free space or choose another place"
     )
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a path is a pipe or a device, which can't be replaced."""
+    return path.exists() and not path.is_file() and not path.is_dir()
