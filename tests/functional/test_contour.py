@@ -132,7 +132,9 @@ def test_identical_masks_score_one_and_the_rest_is_symmetric():
         (300, 400, 0.008, 4),
         (10, 10, 0, 0),
         (10, 10, 1, 1),
-        (10, 10, 25, 25),
+        (10, 10, 12, 12),
+        (10, 10, 25, 15),
+        (10, 10, 10**300, 15),
     ],
 )
 def test_tolerance(height, width, bound_th, radius):
@@ -141,7 +143,15 @@ def test_tolerance(height, width, bound_th, radius):
         assert radius == math.ceil(bound_th * math.dist((0, 0), (height, width)))
 
 
-@pytest.mark.parametrize("bound_th", [-0.1, 1.5, -3])
+def test_a_tolerance_beyond_the_diagonal_finds_everything():
+    first, last = one_pixel((9, 9), 1, 1), one_pixel((9, 9), 7, 7)
+    tensors = torch.from_numpy(first), torch.from_numpy(last)
+    radius = tolerance(9, 9, 1e12)
+    assert contour_accuracy(first, last, 1e12) == definition(first, last, 13) == 1.0
+    assert device_masks.contour_accuracy(*tensors, radius=radius) == 1.0
+
+
+@pytest.mark.parametrize("bound_th", [-0.1, 1.5, -3, math.inf, -math.inf, math.nan])
 def test_tolerance_refuses_nonsense(bound_th):
     with pytest.raises(ValueError, match="bound_th must be"):
         contour_accuracy(np.ones((2, 2), dtype=bool), np.ones((2, 2), dtype=bool), bound_th)

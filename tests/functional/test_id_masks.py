@@ -57,6 +57,15 @@ def test_other_shapes_are_refused(shapes):
         score_frame(*(np.ones(shape, np.uint8) for shape in shapes), (1,))
 
 
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+@pytest.mark.parametrize("fault", ["prediction", "target"])
+def test_other_types_are_refused(kind, fault):
+    masks = {"prediction": np.ones((2, 3), np.uint8), "target": np.ones((2, 3), np.uint8)}
+    masks[fault] = masks[fault].astype(np.float32)
+    with pytest.raises(TypeError, match=f"{fault} must hold integer ids, not .*float32"):
+        score_frame(kind(masks["prediction"]), kind(masks["target"]), (1,))
+
+
 def test_arrays_of_any_integer_and_mixed_kinds():
     target = np.array([[0, 1], [1, 2]])
     for prediction in (target.astype(np.int64), target.astype(np.uint8), torch.from_numpy(target)):

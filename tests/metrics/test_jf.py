@@ -168,7 +168,7 @@ def test_too_short_sequences_are_left_out_with_a_warning(frames):
 def test_sequences_without_object_are_left_out_with_a_warning():
     metric = JFMeasure()
     with pytest.warns(UserWarning, match="hold no object"):
-        metric.update(np.zeros((4, 5, 5)), np.zeros((4, 5, 5)), "empty")
+        metric.update(np.zeros((4, 5, 5), np.uint8), np.zeros((4, 5, 5), np.uint8), "empty")
 
 
 def test_without_sequences_the_result_is_unknown():
@@ -187,7 +187,43 @@ def test_without_sequences_the_result_is_unknown():
 )
 def test_nonsense_names_the_sequence(predictions, targets, message):
     with pytest.raises(ValueError, match=message):
-        JFMeasure().update(predictions, targets, "odd")
+        JFMeasure().update(predictions.astype(np.uint8), targets.astype(np.uint8), "odd")
+
+
+def test_scores_are_no_ids():
+    _, targets = moving_squares()
+    with pytest.raises(TypeError, match="'odd', frame 0: prediction must hold integer ids, not float32"):
+        JFMeasure().update(targets.astype(np.float32), targets, "odd")
+
+
+@pytest.mark.parametrize("object_ids", [[0, 1], [1, 255], [-1]])
+def test_background_and_void_are_no_objects(object_ids):
+    with pytest.raises(ValueError, match=r"'odd': object_ids are from 1 on, 0 is background and 255 void"):
+        JFMeasure().update(*moving_squares(), "odd", object_ids)
+
+
+@pytest.mark.parametrize("metric", [JFMeasure, ContourAccuracy, RegionSimilarity])
+@pytest.mark.parametrize("bound_th", [-1, 1.5, float("nan"), float("inf")])
+def test_tolerances_are_checked_at_once(metric, bound_th):
+    with pytest.raises(ValueError, match="bound_th must be"):
+        metric(bound_th=bound_th)
+
+
+def test_predicted_ids_that_are_not_scored_are_background():
+    predictions, targets = moving_squares()
+    found = []
+    for elsewhere in (0, 9):
+        metric = JFMeasure()
+        metric.update(np.where(targets == 0, elsewhere, predictions), targets, "squares")
+        found.append([(row["object"], row["J"], row["F"]) for row in metric.per_object()])
+    assert found[0] == found[1]
+    assert [row[0] for row in found[0]] == [1, 2]
+
+
+@pytest.mark.parametrize("name", [None, 3, b"boat", ["boat"]])
+def test_names_are_strings(name):
+    with pytest.raises(TypeError, match="sequence must be the name of a sequence"):
+        JFMeasure().update(*moving_squares(), name)
 
 
 def test_names_must_fit():

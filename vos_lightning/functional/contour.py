@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from math import ceil, sqrt
+from math import ceil, isfinite, sqrt
 from typing import TYPE_CHECKING, cast, overload
 
 import numpy as np
@@ -49,7 +49,7 @@ def contour_accuracy(
 
     Raises:
         TypeError: A mask is not bool, or arrays and tensors are mixed.
-        ValueError: Shapes differ, or `bound_th` is negative or a broken number of pixels.
+        ValueError: Shapes differ, or `bound_th` is negative, not finite or a broken number of pixels.
 
     Example:
         >>> import numpy as np
@@ -71,10 +71,24 @@ def contour_accuracy(
 
 
 def tolerance(height: int, width: int, bound_th: float = 0.008) -> int:
-    """Radius in pixels within which a boundary pixel counts as found."""
-    if bound_th < 0 or (bound_th >= 1 and bound_th != int(bound_th)):
+    """Radius in pixels within which a boundary pixel counts as found, at most the diagonal.
+
+    Raises:
+        ValueError: `bound_th` is not what `check_bound` accepts.
+    """
+    check_bound(bound_th)
+    diagonal = sqrt(height * height + width * width)
+    return min(int(bound_th), ceil(diagonal)) if bound_th >= 1 else ceil(bound_th * diagonal)
+
+
+def check_bound(bound_th: float) -> None:
+    """Raises unless a tolerance is a share of the diagonal or a number of pixels.
+
+    Raises:
+        ValueError: It is negative, a broken number of pixels, infinite or no number.
+    """
+    if not isfinite(bound_th) or bound_th < 0 or (bound_th >= 1 and bound_th != int(bound_th)):
         raise ValueError(f"bound_th must be a share of the diagonal in [0, 1) or whole pixels, not {bound_th}")
-    return int(bound_th) if bound_th >= 1 else ceil(bound_th * sqrt(height * height + width * width))
 
 
 def packed_contour_accuracy(pair: Words, width: int, radius: int) -> float:

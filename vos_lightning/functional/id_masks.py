@@ -60,13 +60,17 @@ def score_frame(
     Args:
         prediction: (H, W) ids, array or tensor; a tensor on an accelerator is scored there.
         target: Like `prediction`.
-        ids: The K objects.
+        ids: The K objects; any other id counts as background.
         bound_th: See `contour_accuracy`.
         void: (H, W) bool: pixels that belong to no object.
 
     Raises:
+        TypeError: Masks hold no integers.
         ValueError: Shapes differ.
     """
+    for name, mask in (("prediction", prediction), ("target", target)):
+        if not _holds_ids(mask):
+            raise TypeError(f"{name} must hold integer ids, not {mask.dtype}; convert it, or take the argmax first")
     if tuple(prediction.shape) != tuple(target.shape) or len(target.shape) != 2:
         raise ValueError(
             f"prediction is {tuple(prediction.shape)}, target is {tuple(target.shape)}; expected equal (H, W)"
@@ -74,6 +78,12 @@ def score_frame(
     if is_on_device(prediction) and is_on_device(target):
         return _score_on_device(prediction, target, ids, bound_th, void)
     return _score_on_host(np.asarray(prediction), np.asarray(target), ids, bound_th, void)
+
+
+def _holds_ids(mask: Mask) -> bool:
+    if isinstance(mask, np.ndarray):
+        return mask.dtype.kind in "biu"
+    return not (mask.is_floating_point() or mask.is_complex())
 
 
 def _score_on_host(

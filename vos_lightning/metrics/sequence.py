@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 
+from vos_lightning.functional.contour import check_bound
 from vos_lightning.functional.id_masks import VOID, FrameScores, score_frame
 from vos_lightning.functional.id_masks import object_ids as ids_of_first_mask
 from vos_lightning.functional.statistics import statistics
@@ -48,6 +49,9 @@ class SequenceMetric(Metric):
     Rows carry the name of their sequence and are counted once. So results under DDP are exact, although its sampler
     repeats sequences to deal out equal shares, and ranks may hold any number of sequences, none included.
 
+    Objects are scored by the ids that they have. The official code counts from 1 to the largest id of the first mask
+    and scores an id that no mask has 1; here it is left out.
+
     Args:
         bound_th: Tolerance of the contour accuracy; see `functional.contour_accuracy`.
         skip_first: Leave out the first annotated frame: its mask was given.
@@ -55,6 +59,9 @@ class SequenceMetric(Metric):
         remove_void: Remove pixels that the target marks as void (255) from both masks (unsupervised protocol).
             Otherwise they are background of the target, as in the semi-supervised protocol.
         kwargs: Options of `torchmetrics.Metric`.
+
+    Raises:
+        ValueError: `bound_th` is no tolerance.
     """
 
     is_differentiable: ClassVar[bool] = False  # type: ignore[misc]
@@ -76,6 +83,7 @@ class SequenceMetric(Metric):
     ) -> None:
         """Keep the options, start without rows."""
         super().__init__(**kwargs)
+        check_bound(bound_th)
         self.bound_th = bound_th
         self.skip_first = skip_first
         self.skip_last = skip_last
@@ -93,15 +101,19 @@ class SequenceMetric(Metric):
         """Scores one sequence, frame by frame: iterators are consumed, never held.
 
         Args:
-            predictions: T masks of ids (H, W), arrays or tensors, or one (T, H, W).
+            predictions: T masks of integer ids (H, W), arrays or tensors, or one (T, H, W). Ids that are not scored
+                count as background.
             targets: Like `predictions`; `None` stands for a frame without annotation, which is not scored.
             sequence: Name; a sequence that comes twice counts once.
-            object_ids: Objects to score. Left out: those of the first annotated mask, 255 being void beside other ids.
+            object_ids: Objects to score, 255 only alone. Left out: those of the first annotated mask, 255 being
+                void beside other ids.
 
         Raises:
-            ValueError: Numbers of frames or sizes of masks differ.
+            TypeError: Masks hold no integers, or the name is no string.
+            ValueError: Numbers of frames or sizes of masks differ, or an id is background or void.
         """
-        ids, frames = object_ids, list[FrameScores]()
+        _encode(sequence)  # a bad name is refused before the work
+        ids, frames = _checked(object_ids, sequence), list[FrameScores]()
         for index, (prediction, target) in enumerate(_pairs(predictions, targets, sequence)):
             if target is None:
                 continue
@@ -109,8 +121,8 @@ class SequenceMetric(Metric):
             ids = ids_of_first_mask(target) if ids is None else ids
             try:
                 frames.append(self._score(prediction, target, ids))
-            except ValueError as error:
-                raise ValueError(f"sequence {sequence!r}, frame {index}: {error}") from error
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"sequence {sequence!r}, frame {index}: {error}") from error
         self._add_rows(sequence, ids or [], frames, keep_absent=object_ids is not None)
 
     def sync(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
@@ -190,6 +202,16 @@ def _beside(prediction: IdMask, target: IdMask) -> IdMask:
     return target.cpu().numpy() if isinstance(target, Tensor) else target
 
 
+def _checked(object_ids: Sequence[int] | None, sequence: str) -> list[int] | None:
+    """The ids as numbers, none of them background, or void beside others."""
+    if object_ids is None:
+        return None
+    ids = [int(one) for one in object_ids]
+    if any(one < 1 for one in ids) or (VOID in ids and len(ids) > 1):
+        raise ValueError(f"sequence {sequence!r}: object_ids are from 1 on, 0 is background and 255 void, not {ids}")
+    return ids
+
+
 def _listed(state: list[Tensor] | Tensor) -> list[Tensor]:
     """States are lists, but one tensor after a synchronisation."""
     return [state] if isinstance(state, Tensor) else state
@@ -197,6 +219,8 @@ def _listed(state: list[Tensor] | Tensor) -> list[Tensor]:
 
 def _encode(sequence: str) -> Tensor:
     """The name as bytes, so that ranks can exchange it."""
+    if not isinstance(sequence, str):
+        raise TypeError(f"sequence must be the name of a sequence, a string, not {type(sequence).__name__}")
     name = sequence.encode()
     if not name or len(name) > _NAME_BYTES:
         raise ValueError(f"the name of a sequence must have 1 to {_NAME_BYTES} bytes, not {len(name)}: {sequence!r}")
