@@ -5,6 +5,7 @@ import pty
 import shutil
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -132,6 +133,66 @@ def test_notes_go_to_the_error_stream(results, capsys):
     captured = capsys.readouterr()
     assert captured.err == f"note: not scored, for there are no predictions: cow of {results[1]}\n"
     assert "not scored" not in captured.out
+
+
+def test_any_locale_will_do(results, tmp_path):
+    folder = results[0].rename(tmp_path / "Läufe\udcff\x1b[31m\nred")
+    (folder / "boat").rename(folder / "bö\tat")
+    (results[1] / "boat").rename(results[1] / "bö\tat")
+    code = RUN.replace("[sys.argv[1]], sys.argv[2]", "sys.argv[1:3], sys.argv[3], csv=sys.argv[4], json=sys.argv[5]")
+    for locale, shown in (("ascii", (r"L\xe4ufe", r"b\xf6\tat", r"\xb1")), ("utf-8", ("Läufe", r"bö\tat", "±"))):
+        done = subprocess.run(
+            [sys.executable, "-c", code, folder, results[1], results[1], tmp_path / "s.csv", tmp_path / "s.json"],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": locale},
+        )
+        lines = done.stdout.decode(locale).splitlines()
+        name, sequence, difference = shown
+        assert [line.split() for line in lines if line.startswith(sequence)]
+        assert any(line.split()[1:4] == [name + r"\udcff\x1b[31m\nred", "annotations", difference] for line in lines)
+        assert "\x1b" not in "".join(lines)
+    assert "bö\tat" in {row["sequence"] for row in json.loads((tmp_path / "s.json").read_text())["per_sequence"]}
+
+
+def test_options_without_effect_are_refused(results, tmp_path):
+    for options, message in (
+        ({"meta": "m.json"}, "--meta has no effect on --protocol davis2017; leave it out"),
+        ({"protocol": "davis2016", "train_meta": "m.json"}, "--train-meta has no effect on --protocol davis2016"),
+        ({"frames": tmp_path}, "--frames has no effect on a call without --html"),
+        ({"frames": tmp_path / "gone", "html": tmp_path / "r.html"}, "gone: no such folder"),
+        ({"workers": 0}, "--workers 0: give at least one"),
+        ({"workers": -2}, "--workers -2: give at least one"),
+    ):
+        with pytest.raises(VOSError, match=message):
+            evaluate_command([results[0]], results[1], **options)
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_one_file_for_two_kinds_is_refused(results, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    for other in ("out", "link", "../" + tmp_path.name + "/out"):
+        with pytest.raises(VOSError, match=r"is to hold two of --json, --csv and --html"):
+            evaluate_command([results[0]], results[1], json=tmp_path / "out", csv=tmp_path / other)
+
+
+@pytest.mark.parametrize("kind", ["json", "csv", "html"])
+def test_a_pipe_receives_the_scores(results, tmp_path, kind):
+    os.mkfifo(tmp_path / "pipe")
+    read = list[str]()
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_text("utf-8")), daemon=True)
+    reader.start()
+    evaluate_command([results[0]], results[1], **{kind: tmp_path / "pipe"})
+    reader.join(10)
+    evaluate_command([results[0]], results[1], **{kind: tmp_path / "file"})
+    assert read == [(tmp_path / "file").read_text("utf-8")]
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("kind", ["json", "csv", "html"])
+def test_a_folder_as_target_is_refused_before_the_work(tmp_path, kind):
+    with pytest.raises(VOSError, match="cannot be written, for it is a folder"):
+        evaluate_command([tmp_path / "nothing to score"], tmp_path, **{kind: tmp_path})
 
 
 @pytest.mark.parametrize("kind", ["json", "csv", "html"])

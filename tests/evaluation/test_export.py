@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 import zipfile
 from io import BytesIO
 
@@ -159,8 +161,107 @@ def test_frames_without_an_object_are_no_first_masks(tmp_path, save_masks):
 
 def test_nothing_is_overwritten(results, tmp_path):
     (tmp_path / "out").mkdir()
-    with pytest.raises(VOSError, match="is there already"):
-        export_command(results[0], tmp_path / "out")
+    os.mkfifo(tmp_path / "pipe.zip")
+    (tmp_path / "broken").symlink_to("nowhere")
+    for name in ("out", "pipe.zip", "broken"):
+        with pytest.raises(VOSError, match="is there already"):
+            export_command(results[0], tmp_path / name)
+    assert (tmp_path / "pipe.zip").is_fifo()
+
+
+@pytest.mark.parametrize("name", ["out.zip", "out"])
+def test_folders_are_made_and_files_are_not_taken_for_them(results, tmp_path, name):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(VOSError, match=r"cannot be written, for .*file is .*no folder"):
+        export_command("nothing is read before", tmp_path / "file" / "new" / name)
+    export_command(results[0], tmp_path / "new" / "deep" / name)
+    assert [path.name for path in (tmp_path / "new" / "deep").iterdir()] == [name]
+
+
+def test_a_sequence_that_is_listed_twice_is_packed_once(results, tmp_path):
+    (tmp_path / "val.txt").write_text("cow\nboat\ncow\n")
+    export_command(results[0], tmp_path / "out.zip", image_set=tmp_path / "val.txt")
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        names = archive.namelist()
+    assert len(names) == len(set(names)) == 7 + 9
+
+
+def test_empty_submissions_are_refused(results, youtube, tmp_path):
+    (tmp_path / "val.txt").write_text("\n \n")
+    (tmp_path / "images" / "boat").mkdir(parents=True)
+    (tmp_path / "meta.json").write_text('{"videos": {}}')
+    for options, message in (
+        ({"image_set": tmp_path / "val.txt"}, r"val\.txt: names no sequence"),
+        ({"reference": tmp_path / "images"}, "images: holds no folder of images"),
+        ({"format": "youtube-vos", "meta": tmp_path / "meta.json"}, "the file has no 'videos'"),
+    ):
+        with pytest.raises(VOSError, match=message):
+            export_command(results[0], tmp_path / "out.zip", **options)
+    assert not (tmp_path / "out.zip").exists()
+
+
+def test_image_sets_and_references_must_be_readable(results, images, tmp_path):
+    (tmp_path / "val.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(CorruptFileError, match=r"val\.txt: not a text file"):
+        export_command(results[0], tmp_path / "out", image_set=tmp_path / "val.txt")
+    (images / "boat" / "00000.jpg").write_bytes(b"no image")
+    with pytest.raises(CorruptFileError, match=r"00000\.jpg"):
+        export_command(results[0], tmp_path / "out", reference=images)
+    shutil.rmtree(images / "boat")
+    (tmp_path / "val.txt").write_text("boat")
+    with pytest.raises(VOSError, match="boat: cannot list this folder"):
+        export_command(results[0], tmp_path / "out", reference=images, image_set=tmp_path / "val.txt")
+
+
+def test_gaps_in_the_frames_are_noted_without_reference(results, tmp_path, capsys):
+    (results[0] / "boat" / "00003.png").unlink()
+    export_command(results[0], tmp_path / "out")
+    expected = f"{results[0] / 'boat'}: its frames are numbered up to 6, but there is no 3; --reference finds all"
+    assert capsys.readouterr().err == f"note: {expected}\n"
+    with pytest.raises(VOSError, match=r"strict: .*there is no 3"):
+        export_command(results[0], tmp_path / "strict", strict=True)
+    for path in (results[0] / "boat").iterdir():
+        path.rename(path.with_stem(f"frame{path.stem}"))
+    export_command(results[0], tmp_path / "named")
+    assert capsys.readouterr().err == ""
+
+
+def test_objects_before_their_first_frame_are_noted(youtube, tmp_path, capsys):
+    results, meta = youtube
+    export_command(results, tmp_path / "out.zip", format="youtube-vos", meta=meta)
+    errors = capsys.readouterr().err
+    for name in ("003234408d", "0062f687f1"):
+        assert f"note: {results / name / '00000.png'}: holds id 5 before the frame that introduces it\n" in errors
+    videos = json.loads(meta.read_text())
+    videos["videos"]["003234408d"]["objects"]["5"]["frames"] = FRAMES[4:]
+    meta.write_text(json.dumps(videos))
+    export_command(results, tmp_path / "more.zip", format="youtube-vos", meta=meta)
+    assert "00000.png: holds id 5 before the frame that introduces it (and 1 more mask)\n" in capsys.readouterr().err
+    for folder in results.iterdir():
+        for frame in FRAMES[1::2]:
+            (folder / f"{frame}.png").unlink(missing_ok=True)
+    videos["videos"]["003234408d"]["objects"]["5"]["frames"] = FRAMES[::2]
+    meta.write_text(json.dumps(videos))
+    with pytest.raises(VOSError, match=r"strict: .*0062f687f1.00000\.png: holds id 5 before the frame"):
+        export_command(results, tmp_path / "strict.zip", format="youtube-vos", meta=meta, strict=True)
+    assert not (tmp_path / "strict.zip").exists()
+
+
+def test_the_metadata_of_a_test_set_has_no_categories(youtube, tmp_path):
+    results, meta = youtube
+    videos = json.loads(meta.read_text())
+    for video in videos["videos"].values():
+        for entry in video["objects"].values():
+            del entry["category"]
+    meta.write_text(json.dumps(videos))
+    export_command(results, tmp_path / "out.zip", format="youtube-vos", meta=meta)
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        assert len(archive.namelist()) == 6
+    video = videos["videos"]["003234408d"]
+    video["objects"]["300"] = video["objects"].pop("5")
+    meta.write_text(json.dumps(videos))
+    with pytest.raises(CorruptFileError, match="object '300' of video '003234408d' has no id between 1 and 254"):
+        export_command(results, tmp_path / "other.zip", format="youtube-vos", meta=meta)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +269,10 @@ def test_nothing_is_overwritten(results, tmp_path):
     [
         ({"format": "coco"}, VOSError, "unknown format 'coco': choose one of davis, youtube-vos"),
         ({"format": "youtube-vos"}, VOSError, "needs its meta.json"),
+        ({"meta": "meta.json"}, VOSError, "--meta has no effect on --format davis; leave it out"),
+        ({"format": "youtube-vos", "meta": "m.json", "reference": "."}, VOSError, "--reference has no effect on"),
+        ({"format": "youtube-vos", "meta": "m.json", "image_set": "."}, VOSError, "--image-set has no effect on"),
+        ({"workers": 0}, VOSError, "--workers 0: give at least one"),
         ({"reference": "nowhere"}, DatasetNotFoundError, "nowhere: no such folder"),
         ({"image_set": "nowhere.txt"}, DatasetNotFoundError, "nowhere.txt: no such file"),
     ],

@@ -55,11 +55,16 @@ def test_void_is_background_in_davis2017(folders, scene):
     assert one.J.mean == 9 * 14 / (9 * 14 + 4)
 
 
-def test_ids_beyond_those_of_the_first_mask_are_not_scored(folders, scene):
+def test_ids_beyond_those_of_the_first_mask_are_noted_and_not_scored(folders, scene, monkeypatch):
+    monkeypatch.setattr(scoring, "_CHUNK", 1)
     annotations = scene(6, ids=(1,))
     predictions = annotations.copy()
     annotations[2:, 30:, :] = 2
-    assert [one.object for one in evaluate_folder(*folders(predictions, annotations)).objects] == [1]
+    report = evaluate_folder(*folders(predictions, annotations))
+    assert [one.object for one in report.objects] == [1]
+    assert report.notes == ("boat: id 2 first appears in 00002, too late to be scored",)
+    with pytest.raises(VOSError, match="strict: boat: id 2 first appears in 00002"):
+        evaluate_folder(*folders(predictions, annotations), strict=True)
     with pytest.raises(MaskError, match=r"00002\.png: holds id 2, but the annotated objects are 1;"):
         evaluate_folder(*folders(annotations, annotations))
 
@@ -137,9 +142,40 @@ def test_too_short_sequences_are_noted(results, save_masks, scene):
         evaluate_folder(predictions, annotations)
 
 
+def test_masks_that_are_not_scored_are_looked_at(results):
+    predictions = results[0]
+    expected = evaluate_folder(*results).to_dict()
+    (predictions / "boat" / "00000.png").write_bytes(b"no image")
+    Image.fromarray(np.full((40, 60), 7, np.uint8)).save(predictions / "boat" / "00006.png")
+    Image.fromarray(np.zeros((20, 30), np.uint8)).save(predictions / "cow" / "00000.png")
+    Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(predictions / "cow" / "00008.png")
+    report = evaluate_folder(*results)
+    assert report.to_dict() == expected
+    for note, start, fault in zip(
+        report.notes,
+        ("boat/00000", "boat/00006", "cow/00000", "cow/00008"),
+        ("cannot be decoded", "holds id 7, but the annotated objects are 1, 2", "is 30x20 pixels", "RGB"),
+        strict=True,
+    ):
+        assert note.startswith(f"not scored, but wrong: {predictions}/{start}.png: ")
+        assert fault in note
+    with pytest.raises(VOSError, match=r"strict: not scored, but wrong: .*00000\.png: .* \(and 3 more\)"):
+        evaluate_folder(*results, strict=True)
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_work_needs_a_worker(results, workers):
+    with pytest.raises(VOSError, match=f"--workers {workers}: give at least one"):
+        evaluate_folder(*results, workers=workers)
+
+
 def drop_frames(predictions, annotations):
     for index in (2, 3):
         (predictions / "boat" / f"{index:05d}.png").unlink()
+
+
+def shout(predictions, annotations):
+    (predictions / "boat" / "00002.png").rename(predictions / "boat" / "00002.PNG")
 
 
 def shrink(predictions, annotations):
@@ -207,6 +243,7 @@ def whole_data_set(predictions, annotations):
     ("damage", "error", "message"),
     [
         (drop_frames, VOSError, r"predictions.boat: lacks 00002\.png, 00003\.png of the 5 frames to score"),
+        (shout, VOSError, r"boat.00002\.PNG: .* rename it to 00002\.png"),
         (shrink, MaskError, r"predictions.boat.00002\.png: is 30x20 pixels, .*00002\.png is 60x40"),
         (paint_rgb, MaskError, r"predictions.boat.00002\.png: .*RGB"),
         (smooth, MaskError, r"predictions.boat.00002\.png: "),

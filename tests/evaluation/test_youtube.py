@@ -86,11 +86,72 @@ def test_metadata_elsewhere(valid, tmp_path):
     assert evaluate_folder(*valid[:2], "youtube-vos", meta=tmp_path / "other.json").objects
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"videos": {"a": {}}}', '{"videos": {"a": {"objects": {"x": {}}}}}'])
-def test_damaged_metadata_is_named(tmp_path, text):
-    (tmp_path / "meta.json").write_text(text)
+def one_object(number="1", **entry):
+    return {"videos": {"a": {"objects": {number: {"category": "cow", "frames": ["00000"], **entry}}}}}
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ([], "the file has no 'videos'"),
+        ({}, "the file has no 'videos'"),
+        ({"videos": {}}, "the file has no 'videos'"),
+        ({"videos": {"a": []}}, "video 'a' has no 'objects'"),
+        ({"videos": {"a": {"objects": {}}}}, "video 'a' has no 'objects'"),
+        (one_object("x"), "object 'x' of video 'a' has no id between 1 and 254"),
+        (one_object("0"), "object '0' of video 'a' has no id between 1 and 254"),
+        (one_object("01"), "object '01' of video 'a' has no id between 1 and 254"),
+        (one_object("255"), "object '255' of video 'a' has no id between 1 and 254"),
+        (one_object("300"), "object '300' of video 'a' has no id between 1 and 254"),
+        (one_object(frames=[]), "object '1' of video 'a' has no 'frames'"),
+        (one_object(frames="00000"), "object '1' of video 'a' has no 'frames'"),
+        (one_object(frames=[0]), "object '1' of video 'a' has frames that are no names"),
+        (one_object(category=None), "object '1' of video 'a' has no 'category'"),
+        (one_object(category=""), "object '1' of video 'a' has no 'category'"),
+    ],
+)
+def test_damaged_metadata_is_named(tmp_path, content, fault):
+    (tmp_path / "meta.json").write_text(json.dumps(content))
+    with pytest.raises(CorruptFileError, match=rf"meta\.json: not the meta\.json of YouTube-VOS: {fault}; expected"):
+        read_metadata(tmp_path / "meta.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
+def test_metadata_that_is_no_json_is_named(tmp_path, content):
+    (tmp_path / "meta.json").write_bytes(content)
     with pytest.raises(CorruptFileError, match=r"meta\.json: not the meta\.json of YouTube-VOS"):
         read_metadata(tmp_path / "meta.json")
+
+
+def test_categories_are_needed_to_score_only(valid, tmp_path):
+    write_metadata(tmp_path / "valid", {"0a49f5265b": {"7": {"frames": FRAMES[::-1]}}})
+    with pytest.raises(CorruptFileError, match="object '7' of video '0a49f5265b' has no 'category'"):
+        evaluate_folder(*valid[:2], "youtube-vos")
+    videos = read_metadata(tmp_path / "valid" / "meta.json", need_categories=False)
+    (entry,) = videos["0a49f5265b"].objects
+    assert (entry.id, entry.category, entry.frames) == (7, "", tuple(FRAMES))
+
+
+def test_what_the_annotations_lack_is_noted(valid, tmp_path):
+    predictions, annotations, *_ = valid
+    frames = [*FRAMES, "00025", "00030"]
+    objects = {"2": {"category": "cow", "frames": frames}, "7": {"category": "spider", "frames": frames[2:]}}
+    write_metadata(tmp_path / "valid", {"0a49f5265b": objects, "gone": objects})
+    notes = (
+        f"{annotations}: lacks gone of the 2 videos in meta.json",
+        f"{annotations / '0a49f5265b'}: lacks 00025, 00030 of the 7 frames in meta.json, so not scored",
+    )
+    assert evaluate_folder(predictions, annotations, "youtube-vos").notes == notes
+    with pytest.raises(VOSError, match=r"strict: .*lacks gone of the 2 videos in meta\.json \(and 1 more\)"):
+        evaluate_folder(predictions, annotations, "youtube-vos", strict=True)
+
+
+def test_annotated_ids_that_are_not_listed_are_noted(valid, save_masks):
+    predictions, annotations, _, targets = valid
+    targets[3:, 35:, :] = 4
+    save_masks(annotations / "0a49f5265b", targets, FRAMES)
+    notes = evaluate_folder(predictions, annotations, "youtube-vos").notes
+    assert notes == ("0a49f5265b: id 4 first appears in 00015, too late to be scored",)
 
 
 def test_there_are_65_seen_categories():

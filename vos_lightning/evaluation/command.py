@@ -7,14 +7,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from vos_lightning.errors import VOSError
+from vos_lightning.errors import DatasetNotFoundError, VOSError
 from vos_lightning.evaluation.comparison import compare, mean_table, sequence_table
-from vos_lightning.evaluation.export import FORMATS, check_items, plan_davis, plan_youtube, write_submission
-from vos_lightning.evaluation.files import check_output, write_csv, write_json, write_text
+from vos_lightning.evaluation.export import (
+    FORMATS,
+    check_items,
+    check_new,
+    plan_davis,
+    plan_youtube,
+    write_submission,
+)
+from vos_lightning.evaluation.files import check_outputs, write_csv, write_json, write_text
 from vos_lightning.evaluation.metadata import SEEN_CATEGORIES, read_metadata
 from vos_lightning.evaluation.report import Report
 from vos_lightning.evaluation.scoring import evaluate_folder, refuse
 from vos_lightning.evaluation.table import counted, print_table, score_table
+from vos_lightning.evaluation.workers import worker_count
+from vos_lightning.io.terminal import printable, say
 
 
 def evaluate_command(
@@ -51,10 +60,15 @@ def evaluate_command(
         0.
 
     Raises:
-        VOSError: Something can't be scored or written; the message names the file.
+        VOSError: Something can't be scored or written, or an option has no effect; the message names it.
     """
-    for path in (json, csv, html):
-        check_output(path)
+    if protocol != "youtube-vos":
+        _refuse_options(f"--protocol {protocol}", {"--meta": meta, "--train-meta": train_meta})
+    if html is None:
+        _refuse_options("a call without --html", {"--frames": frames})
+    if frames is not None and not Path(frames).is_dir():
+        raise DatasetNotFoundError(f"{frames}: no such folder; expected {Path(frames).name}/<sequence>/<frame>.jpg")
+    check_outputs(json, csv, html)
     reports = []
     for folder in predictions:
         with _progress(Path(folder).name) as on_progress:
@@ -101,27 +115,38 @@ def export_command(
         0.
 
     Raises:
-        VOSError: Something is missing or wrong; the message names the file, and nothing is written.
+        VOSError: Something is missing or wrong, or an option has no effect; the message names it, and nothing is
+            written.
     """
-    predictions, output = Path(predictions), Path(output)
-    if output.exists():
-        raise VOSError(f"{output}: is there already; remove it or choose another name")
+    predictions, output, workers = Path(predictions), Path(output), worker_count(workers)
+    check_new(output)
     if format == "youtube-vos":
         if meta is None:
             raise VOSError("youtube-vos needs its meta.json: give --meta valid/meta.json")
-        items, notes = plan_youtube(predictions, read_metadata(meta))
+        _refuse_options(f"--format {format}", {"--reference": reference, "--image-set": image_set})
+        items, notes = plan_youtube(predictions, read_metadata(meta, need_categories=False))
     elif format == "davis":
+        _refuse_options(f"--format {format}", {"--meta": meta})
         items, notes = plan_davis(predictions, _path(reference), _path(image_set))
     else:
         raise VOSError(f"unknown format {format!r}: choose one of {', '.join(FORMATS)}")
     if strict:
         refuse(notes)
-    check_items(items, workers)
+    notes += check_items(items, workers)
+    if strict:
+        refuse(notes)
     write_submission(items, output)
     _print_notes(notes)
     sequences = len({item.sequence for item in items})
-    print(f"{output}: {counted(len(items), 'mask')} of {counted(sequences, 'sequence')}")
+    say(f"{output}: {counted(len(items), 'mask')} of {counted(sequences, 'sequence')}")
     return 0
+
+
+def _refuse_options(where: str, options: dict[str, object]) -> None:
+    """Raises if options are given that would be ignored."""
+    for name, value in options.items():
+        if value is not None:
+            raise VOSError(f"{name} has no effect on {where}; leave it out")
 
 
 def _path(path: str | Path | None) -> Path | None:
@@ -141,7 +166,7 @@ def _print(reports: list[Report]) -> None:
 
 def _print_notes(notes: Iterable[str]) -> None:
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}", sys.stderr)
 
 
 def _write(
@@ -172,10 +197,11 @@ def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: None
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
-        task = progress.add_task(name, total=None)
+        task = progress.add_task(escape(printable(name)), total=None)
 
         def advance(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total, refresh=True)

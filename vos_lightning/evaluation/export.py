@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from PIL import Image
 
-from vos_lightning.errors import DatasetNotFoundError, MaskError, VOSError
-from vos_lightning.evaluation.folders import sequence_folders
+from vos_lightning.errors import CorruptFileError, DatasetNotFoundError, MaskError, VOSError
+from vos_lightning.evaluation.folders import frame_names, sequence_folders
 from vos_lightning.evaluation.metadata import Video
 from vos_lightning.evaluation.protocols import some
+from vos_lightning.evaluation.table import counted
 from vos_lightning.evaluation.workers import parallel_map
 from vos_lightning.functional.id_masks import VOID
-from vos_lightning.io.files import atomic_path, list_files, temporary_sibling
+from vos_lightning.io.files import atomic_path, check_writable, list_files, temporary_sibling
+from vos_lightning.io.frame_folder import IMAGE_SUFFIXES, FrameFolder
 from vos_lightning.io.masks import read_mask, read_palette
 from vos_lightning.io.palette import complete_palette
 
 Format: TypeAlias = Literal["davis", "youtube-vos"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-
-_IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Item:
         source: File to pack.
         target: Name in the submission.
         ids: What the mask may hold besides 0.
+        late: Ids that are introduced by a later frame.
         size: Height and width that it must have; `None`: that of the sequence's first mask.
     """
 
@@ -47,6 +49,7 @@ class Item:
     source: Path
     target: str
     ids: frozenset[int]
+    late: frozenset[int] = frozenset()
     size: tuple[int, int] | None = None
 
 
@@ -72,15 +75,15 @@ def plan_davis(
     _check_sequences(predictions, predicted, wanted)
     items, notes = [], _left_out(predictions, predicted, wanted)
     for name in wanted:
-        frames = _stems(predicted[name], (".png",))
-        size = None
-        if reference is not None:
-            references = list_files(reference / name, _IMAGES)
-            frames = _required(predicted[name], frames, [path.stem for path in references], notes)
-            with Image.open(references[0]) as image:
-                size = (image.height, image.width)
+        frames, size = frame_names(predicted[name]), None
+        if reference is None:
+            notes += _numbering_gaps(predicted[name], frames)
+        else:
+            images = FrameFolder(reference / name)
+            frames, size = _required(predicted[name], frames, images.names, notes), images.size
         ids = _first_ids(predicted[name] / f"{frames[0]}.png", notes)
-        items += [Item(name, predicted[name] / f"{frame}.png", f"{name}/{frame}.png", ids, size) for frame in frames]
+        for frame in frames:
+            items.append(Item(name, predicted[name] / f"{frame}.png", f"{name}/{frame}.png", ids, size=size))
     return items, notes
 
 
@@ -97,34 +100,56 @@ def plan_youtube(predictions: Path, videos: dict[str, Video]) -> tuple[list[Item
     _check_sequences(predictions, predicted, list(videos))
     items, notes = [], _left_out(predictions, predicted, videos)
     for name, video in videos.items():
-        frames = _required(predicted[name], _stems(predicted[name], (".png",)), video.frames, notes)
         ids = frozenset(entry.id for entry in video.objects)
-        items += [
-            Item(name, predicted[name] / f"{frame}.png", f"Annotations/{name}/{frame}.png", ids) for frame in frames
-        ]
+        for frame in _required(predicted[name], frame_names(predicted[name]), video.frames, notes):
+            late = frozenset(entry.id for entry in video.objects if frame < entry.frames[0])
+            items.append(Item(name, predicted[name] / f"{frame}.png", f"Annotations/{name}/{frame}.png", ids, late))
     return items, notes
 
 
-def check_items(items: Sequence[Item], workers: int | None = None) -> None:
+def check_new(output: Path) -> None:
+    """Finds out before the work, not after it, that a folder or a zip file can't be made.
+
+    Raises:
+        VOSError: It is there already, or can't be.
+    """
+    if os.path.lexists(output):
+        raise VOSError(f"{output}: is there already; remove it or choose another name")
+    base = next(folder for folder in output.absolute().parents if folder.exists())
+    check_writable(base / output.name)
+
+
+def check_items(items: Sequence[Item], workers: int) -> list[str]:
     """Reads every mask.
+
+    Returns:
+        Notes on objects that are there before the frame that introduces them.
 
     Raises:
         CorruptFileError: One can't be decoded.
         MaskError: One holds an id it may not hold, or has another size than it must.
     """
-    sizes = zip(items, parallel_map(check_item, items, workers), strict=True)
-    for _, group in groupby(sizes, key=lambda pair: pair[0].sequence):
-        (first, (height, width)), *others = group
-        for item, size in others:
+    checked = zip(items, parallel_map(check_item, items, workers), strict=True)
+    notes = []
+    for _, group in groupby(checked, key=lambda pair: pair[0].sequence):
+        masks = list(group)
+        first, ((height, width), _) = masks[0]
+        for item, (size, _) in masks:
             if size != (height, width):
                 raise MaskError(
                     f"{item.source}: is {size[1]}x{size[0]} pixels, {first.source.name} {width}x{height}; "
                     "write all masks of a sequence at one size"
                 )
+        early = [(item.source, ids) for item, (_, ids) in masks if ids]
+        if early:
+            path, ids = early[0]
+            more = f" (and {counted(len(early) - 1, 'more mask')})" if len(early) > 1 else ""
+            notes.append(f"{path}: holds id {some(ids)} before the frame that introduces it{more}")
+    return notes
 
 
-def check_item(item: Item) -> tuple[int, int]:
-    """Reads a mask and returns its height and width."""
+def check_item(item: Item) -> tuple[tuple[int, int], list[str]]:
+    """Reads a mask and returns its height and width, and the ids that it holds too early."""
     mask = read_mask(item.source)
     height, width = mask.shape
     if item.size is not None and mask.shape != item.size:
@@ -132,11 +157,11 @@ def check_item(item: Item) -> tuple[int, int]:
             f"{item.source}: is {width}x{height} pixels, the data set {item.size[1]}x{item.size[0]}; "
             "write masks at the size of the frames"
         )
-    unknown = sorted(set(np.flatnonzero(np.bincount(mask.ravel())).tolist()) - item.ids - {0})
+    present = set(np.flatnonzero(np.bincount(mask.ravel())).tolist())
+    unknown = _listed(present - item.ids - {0})
     if unknown:
-        known = some([str(one) for one in sorted(item.ids)])
-        raise MaskError(f"{item.source}: holds id {some([str(one) for one in unknown])}, but the objects are {known}")
-    return height, width
+        raise MaskError(f"{item.source}: holds id {some(unknown)}, but the objects are {some(_listed(item.ids))}")
+    return (height, width), _listed(present & item.late)
 
 
 def write_submission(items: Iterable[Item], output: Path) -> None:
@@ -146,10 +171,12 @@ def write_submission(items: Iterable[Item], output: Path) -> None:
         VOSError: `output` can't be written.
     """
     if output.suffix.lower() == ".zip":
-        with atomic_path(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-            for item in items:
-                # A fixed date: the same masks give the same file.
-                archive.writestr(zipfile.ZipInfo(item.target, (1980, 1, 1, 0, 0, 0)), indexed_png(item.source))
+        with atomic_path(output) as temporary:
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            with zipfile.ZipFile(temporary, "w") as archive:
+                for item in items:
+                    # A fixed date: the same masks give the same file.
+                    archive.writestr(zipfile.ZipInfo(item.target, (1980, 1, 1, 0, 0, 0)), indexed_png(item.source))
         return
     with _atomic_folder(output) as folder:
         for item in items:
@@ -186,12 +213,21 @@ def _wanted_sequences(predicted: Iterable[str], reference: Path | None, image_se
     if image_set is not None:
         if not image_set.is_file():
             raise DatasetNotFoundError(f"{image_set}: no such file; expected one sequence per line")
-        return image_set.read_text(encoding="utf-8").split()
+        try:
+            wanted = list(dict.fromkeys(image_set.read_text(encoding="utf-8").split()))
+        except UnicodeDecodeError as error:
+            raise CorruptFileError(f"{image_set}: not a text file; expected one sequence per line") from error
+        if not wanted:
+            raise VOSError(f"{image_set}: names no sequence; expected one per line")
+        return wanted
     if reference is None:
         return list(predicted)
     if not reference.is_dir():
         raise DatasetNotFoundError(f"{reference}: no such folder; expected {reference.name}/<sequence>/<frame>.jpg")
-    return sorted(path.name for path in reference.iterdir() if path.is_dir() and list_files(path, _IMAGES))
+    wanted = sorted(path.name for path in reference.iterdir() if path.is_dir() and list_files(path, IMAGE_SUFFIXES))
+    if not wanted:
+        raise DatasetNotFoundError(f"{reference}: holds no folder of images; expected <sequence>/<frame>.jpg in it")
+    return wanted
 
 
 def _check_sequences(predictions: Path, predicted: dict[str, Path], wanted: Sequence[str]) -> None:
@@ -224,10 +260,20 @@ def _first_ids(path: Path, notes: list[str]) -> frozenset[int]:
     if not ids:
         raise MaskError(f"{path}: the first mask holds no object; write the given mask as the first frame")
     if ids != set(range(1, len(ids) + 1)) and ids != {VOID}:
-        found = some([str(one) for one in sorted(ids)])
-        notes.append(f"{path}: the ids are {found}, but the official code expects 1 to {len(ids)}")
+        notes.append(f"{path}: the ids are {some(_listed(ids))}, but the official code expects 1 to {len(ids)}")
     return frozenset(ids)
 
 
-def _stems(folder: Path, suffixes: Sequence[str]) -> list[str]:
-    return [path.stem for path in list_files(folder, suffixes)]
+def _numbering_gaps(folder: Path, frames: Sequence[str]) -> list[str]:
+    """A note if frames are numbered, but not from 0 on without a gap."""
+    if not all(frame.isdecimal() for frame in frames):
+        return []
+    numbers = {int(frame) for frame in frames}
+    if len(numbers) > max(numbers):
+        return []
+    missing = next(number for number in count() if number not in numbers)
+    return [f"{folder}: its frames are numbered up to {max(numbers)}, but there is no {missing}; --reference finds all"]
+
+
+def _listed(ids: Iterable[int]) -> list[str]:
+    return [str(one) for one in sorted(ids)]

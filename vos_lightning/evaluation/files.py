@@ -9,17 +9,27 @@ from pathlib import Path
 
 from vos_lightning.errors import VOSError
 from vos_lightning.evaluation.report import Report
-from vos_lightning.io.files import atomic_path
+from vos_lightning.io.files import atomic_path, check_writable
+
+_ERRORS = "backslashreplace"
+"""Names of files that are no text are escaped."""
 
 
-def check_output(path: str | Path | None) -> None:
-    """Finds out before the work, not after it, that a file has no folder to be in.
+def check_outputs(*paths: str | Path | None) -> None:
+    """Finds out before the work, not after it, that files can't be written.
 
     Raises:
-        VOSError: The folder is missing.
+        VOSError: One can't be written, or two are the same.
     """
-    if path is not None and not Path(path).parent.is_dir():
-        raise VOSError(f"{path}: cannot be written, for there is no folder {Path(path).parent}; create it")
+    taken = set[Path]()
+    for path in paths:
+        if path is None:
+            continue
+        check_writable(path)
+        if Path(path).is_file() or not Path(path).exists():  # several may go into one pipe
+            if Path(path).resolve() in taken:
+                raise VOSError(f"{path}: is to hold two of --json, --csv and --html; give each a file of its own")
+            taken.add(Path(path).resolve())
 
 
 def write_json(path: str | Path, content: Mapping[str, object]) -> None:
@@ -41,7 +51,7 @@ def write_csv(path: str | Path, reports: Sequence[Report]) -> None:
     if len(reports) > 1:
         folders = [report.predictions for report in reports for _ in report.objects]
         rows = [{"result": str(folder), **row} for folder, row in zip(folders, rows, strict=True)]
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors=_ERRORS) as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -54,4 +64,4 @@ def write_text(path: str | Path, text: str) -> None:
         VOSError: The file can't be written.
     """
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors=_ERRORS)

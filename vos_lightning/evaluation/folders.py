@@ -25,6 +25,7 @@ class Plan:
         predictions: Folder of PNGs.
         annotations: Folder of PNGs.
         frames: Names of the scored frames, without suffix.
+        unscored: Names of annotated frames that are predicted and not scored.
         ids: K objects.
         known_ids: What a prediction may hold.
         first_ids: Objects that are certain to be annotated.
@@ -37,6 +38,7 @@ class Plan:
     predictions: Path
     annotations: Path
     frames: tuple[str, ...]
+    unscored: tuple[str, ...]
     ids: tuple[int, ...]
     known_ids: tuple[int, ...]
     first_ids: tuple[int, ...]
@@ -98,6 +100,8 @@ def plan_sequences(
             plans.append(plan)
     if not plans:
         raise VOSError(f"{predictions}: no frame is left to score; {notes[0]}")
+    if videos is not None:
+        notes += _unannotated(videos, given, annotations)
     missing = [name for name in given if name not in predicted]
     if missing:
         notes.append(f"not scored, for there are no predictions: {some(missing)} of {annotations}")
@@ -116,27 +120,28 @@ def _check_names(predictions: Path, predicted: Iterable[str], annotations: Path,
 
 
 def _plan_davis(name: str, folder: Path, annotated: Path, protocol: Protocol, notes: list[str]) -> Plan | None:
-    frames = _frame_names(annotated)
+    frames = frame_names(annotated)
     first = annotated / f"{frames[0]}.png"
     first_mask = read_mask(first)
     ids = objects_of(first_mask, protocol, first)
     first_ids = np.unique(target_ids(first_mask, protocol))
     scored = frames[1:-1]
-    predicted = _frame_names(folder)
-    _check_frames(folder, predicted, scored, frames, notes)
+    unscored = _check_frames(folder, scored, frames, notes)
     if not scored:
         notes.append(f"{name}: left out, for none of its {len(frames)} frames is left without the first and the last")
         return None
-    return Plan(name, protocol, folder, annotated, tuple(scored), tuple(ids), tuple(ids), tuple(first_ids.tolist()))
+    return Plan(
+        name, protocol, folder, annotated, tuple(scored), unscored, tuple(ids), tuple(ids), tuple(first_ids.tolist())
+    )
 
 
 def _plan_youtube(name: str, folder: Path, annotated: Path, videos: dict[str, Video], notes: list[str]) -> Plan | None:
     if name not in videos:
         raise VOSError(f"{folder}: meta.json has no video {name!r}; give the meta.json of these annotations")
-    frames, listed = _frame_names(annotated), videos[name].objects
+    frames, listed = frame_names(annotated), videos[name].objects
     spans = [frozenset(entry.frames[1:]) & frozenset(frames) for entry in listed]
     scored = [frame for frame in frames if any(frame in span for span in spans)]
-    _check_frames(folder, _frame_names(folder), scored, frames, notes)
+    unscored = _check_frames(folder, scored, frames, notes)
     kept = [index for index, span in enumerate(spans) if span]
     for index, entry in enumerate(listed):
         if index not in kept:
@@ -149,6 +154,7 @@ def _plan_youtube(name: str, folder: Path, annotated: Path, videos: dict[str, Vi
         folder,
         annotated,
         tuple(scored),
+        unscored,
         tuple(listed[index].id for index in kept),
         tuple(entry.id for entry in listed),
         tuple(listed[index].id for index in kept),
@@ -157,9 +163,23 @@ def _plan_youtube(name: str, folder: Path, annotated: Path, videos: dict[str, Vi
     )
 
 
-def _check_frames(
-    folder: Path, predicted: Sequence[str], scored: Sequence[str], annotated: Sequence[str], notes: list[str]
-) -> None:
+def _unannotated(videos: dict[str, Video], given: dict[str, Path], annotations: Path) -> list[str]:
+    """What `meta.json` lists and the annotations lack."""
+    notes = []
+    missing = [name for name in videos if name not in given]
+    if missing:
+        notes.append(f"{annotations}: lacks {some(missing)} of the {len(videos)} videos in meta.json")
+    for name, folder in given.items():
+        wanted = videos[name].frames if name in videos else ()
+        lacking = sorted(set(wanted).difference(frame_names(folder)))
+        if lacking:
+            notes.append(f"{folder}: lacks {some(lacking)} of the {len(wanted)} frames in meta.json, so not scored")
+    return notes
+
+
+def _check_frames(folder: Path, scored: Sequence[str], annotated: Sequence[str], notes: list[str]) -> tuple[str, ...]:
+    """Raises if a frame to score is missing; returns the frames that are annotated and predicted, but not scored."""
+    predicted = frame_names(folder)
     present, known = set(predicted), set(annotated)
     missing = [f"{frame}.png" for frame in scored if frame not in present]
     if missing:
@@ -172,10 +192,20 @@ def _check_frames(
     extra = [frame for frame in predicted if frame not in known]
     if extra:
         notes.append(f"{folder}: {some(extra)} not annotated and so not scored")
+    return tuple(sorted(known.intersection(present).difference(scored)))
 
 
-def _frame_names(folder: Path) -> list[str]:
-    return [path.stem for path in list_files(folder, (".png",))]
+def frame_names(folder: Path) -> list[str]:
+    """Names of the PNGs of a folder, without suffix, naturally sorted.
+
+    Raises:
+        VOSError: One ends in capitals, so that the official code and the servers don't find it.
+    """
+    paths = list_files(folder, (".png",))
+    for path in paths:
+        if path.suffix != ".png":
+            raise VOSError(f"{path}: the official code and the servers look for .png; rename it to {path.stem}.png")
+    return [path.stem for path in paths]
 
 
 def _is_visible_folder(path: Path) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vos_lightning.errors import CorruptFileError, DatasetNotFoundError
+from vos_lightning.functional.id_masks import VOID
 
 _SEEN = (
     "airplane ape bear bike bird boat bucket bus camel cat cow crocodile deer dog dolphin duck eagle earless_seal "
@@ -19,10 +20,12 @@ _SEEN = (
 SEEN_CATEGORIES = frozenset(_SEEN.split())
 """The 65 categories of the training set; any other is unseen."""
 
+_IDS = {str(number): number for number in range(1, VOID)}
+
 
 @dataclass(frozen=True)
 class ObjectEntry:
-    """One object: the first of its frames introduces it."""
+    """One object: the first of its frames introduces it; the category is empty where it isn't known."""
 
     id: int
     category: str
@@ -42,29 +45,47 @@ class Video:
         return tuple(sorted({frame for entry in self.objects for frame in entry.frames}))
 
 
-def read_metadata(path: str | Path) -> dict[str, Video]:
+def read_metadata(path: str | Path, need_categories: bool = True) -> dict[str, Video]:
     """Reads `meta.json`: `{"videos": {name: {"objects": {id: {"category": …, "frames": […]}}}}}`.
+
+    Args:
+        path: The file.
+        need_categories: Refuse objects without category.
 
     Raises:
         DatasetNotFoundError: There is no such file.
-        CorruptFileError: It is not JSON, or of another structure.
+        CorruptFileError: It is not JSON, or of another structure; the message names the video and the object.
     """
     path = Path(path)
     if not path.is_file():
         raise DatasetNotFoundError(f"{path}: no such file; YouTube-VOS keeps meta.json beside its Annotations folder")
     try:
-        videos: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["videos"]
-        return {name: Video(name, _objects(video)) for name, video in videos.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        videos = _filled(json.loads(path.read_text(encoding="utf-8")), "videos", dict, "the file")
+        return {name: Video(name, _objects(name, video, need_categories)) for name, video in videos.items()}
+    except (ValueError, OSError) as error:
         raise CorruptFileError(
-            f'{path}: not the meta.json of YouTube-VOS ({error!r}); expected {{"videos": {{name: {{"objects": {{id: '
+            f'{path}: not the meta.json of YouTube-VOS: {error}; expected {{"videos": {{name: {{"objects": {{id: '
             '{"category", "frames"}}}}}'
         ) from error
 
 
-def _objects(video: dict[str, Any]) -> tuple[ObjectEntry, ...]:
-    entries = [
-        ObjectEntry(int(number), str(entry.get("category", "")), tuple(map(str, entry["frames"])))
-        for number, entry in video["objects"].items()
-    ]
+def _objects(name: str, video: object, need_categories: bool) -> tuple[ObjectEntry, ...]:
+    entries = []
+    for number, entry in _filled(video, "objects", dict, f"video {name!r}").items():
+        where = f"object {number!r} of video {name!r}"
+        if number not in _IDS:
+            raise ValueError(f"{where} has no id between 1 and {VOID - 1}")
+        frames = _filled(entry, "frames", list, where)
+        if not all(isinstance(frame, str) for frame in frames):
+            raise ValueError(f"{where} has frames that are no names")
+        category = _filled(entry, "category", str, where) if need_categories or "category" in entry else ""
+        entries.append(ObjectEntry(_IDS[number], category, tuple(sorted(set(frames)))))
     return tuple(sorted(entries, key=lambda entry: entry.id))
+
+
+def _filled(container: object, key: str, kind: type, where: str) -> Any:  # noqa: ANN401
+    """A value of a JSON object, which may be neither missing nor empty."""
+    value = container.get(key) if isinstance(container, dict) else None
+    if not isinstance(value, kind) or not value:
+        raise ValueError(f"{where} has no {key!r}")
+    return value

@@ -55,6 +55,17 @@ def objects_of(first: IdMask, protocol: Protocol, path: object) -> list[int]:
     raise MaskError(f"{path}: the first annotation holds no object, so there is nothing to score; give its mask")
 
 
+def unknown_ids(mask: IdMask, known: Sequence[int]) -> list[int]:
+    """Ids of a mask (H, W) that are neither 0 nor among the `known`, sorted ones."""
+    has_gaps = len(known) < known[-1]
+    if mask.max() <= known[-1] and not has_gaps:
+        return []
+    unknown = np.ones(256, dtype=bool)
+    unknown[[0, *known]] = False
+    where = unknown[mask]
+    return np.unique(mask[where]).tolist() if where.any() else []
+
+
 def check_known(prediction: IdMask, known: Sequence[int], path: object) -> None:
     """Raises unless a prediction holds known ids only.
 
@@ -66,12 +77,9 @@ def check_known(prediction: IdMask, known: Sequence[int], path: object) -> None:
     Raises:
         MaskError: It holds an id that was not given; the official code refuses it too.
     """
-    unknown = np.ones(256, dtype=bool)
-    unknown[[0, *known]] = False
-    has_gaps = len(known) < known[-1]
-    if prediction.max() <= known[-1] and not (has_gaps and unknown[prediction].any()):
+    found = [str(one) for one in unknown_ids(prediction, known)]
+    if not found:
         return
-    found = [str(one) for one in np.flatnonzero(np.bincount(prediction[unknown[prediction]])).tolist()]
     hint = "; 255 is void and cannot be predicted" if found == [str(VOID)] else ""
     given = [str(one) for one in known]
     raise MaskError(

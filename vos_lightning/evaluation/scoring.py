@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vos_lightning.errors import MaskError, VOSError
 from vos_lightning.evaluation.folders import Plan, plan_sequences
 from vos_lightning.evaluation.metadata import SEEN_CATEGORIES, read_metadata
-from vos_lightning.evaluation.protocols import check_known, check_protocol, predicted_ids, target_ids
+from vos_lightning.evaluation.protocols import (
+    IdMask,
+    check_known,
+    check_protocol,
+    predicted_ids,
+    target_ids,
+    unknown_ids,
+)
 from vos_lightning.evaluation.report import Report, SequenceResult
-from vos_lightning.evaluation.workers import parallel_map
+from vos_lightning.evaluation.workers import parallel_map, worker_count
 from vos_lightning.functional.id_masks import FrameScores, score_frame
 from vos_lightning.io.masks import read_mask
 
 _CHUNK = 32
 _WORTH_WORKERS = 100
+
+LateIds: TypeAlias = dict[int, str]
+"""Ids that are annotated but not scored, as the official code has it, and the frames in which they first appear."""
 
 
 def evaluate_folder(
@@ -49,21 +61,45 @@ def evaluate_folder(
         VOSError: Something can't be scored; the message names the file.
     """
     predictions, annotations, protocol = Path(predictions), Path(annotations), check_protocol(protocol)
+    workers = worker_count(workers)
     videos = read_metadata(meta or annotations.parent / "meta.json") if protocol == "youtube-vos" else None
     plans, notes = plan_sequences(predictions, annotations, protocol, videos)
+    total = sum(len(plan.frames) for plan in plans)
+    workers = workers if total >= _WORTH_WORKERS else 1
+    notes += chain.from_iterable(parallel_map(unscored_faults, plans, workers))
     if strict:
         refuse(notes)
-    scores = _score_all(plans, workers, on_progress or (lambda done, total: None))
-    results = [_result(plan, scored, notes) for plan, scored in scores]
+    results = []
+    for plan, scores, late in _score_all(plans, total, workers, on_progress or (lambda done, total: None)):
+        notes += [
+            f"{plan.name}: id {new} first appears in {frame}, too late to be scored" for new, frame in late.items()
+        ]
+        results.append(_result(plan, scores, notes))
     if strict:
         refuse(notes)
     return Report(protocol, tuple(results), predictions, annotations, tuple(notes), seen_categories)
 
 
-def score_frames(plan: Plan) -> FrameScores:
-    """Scores the frames of a plan: (T, K) of everything."""
-    scores = [_score_file(plan, frame) for frame in plan.frames]
-    return FrameScores(*(np.stack(column) for column in zip(*scores, strict=True)))
+def score_frames(plan: Plan) -> tuple[FrameScores, LateIds]:
+    """Scores the frames of a plan: (T, K) of everything, and ids of the annotation that are not to be scored."""
+    scores, late = [], LateIds()
+    for frame in plan.frames:
+        prediction, target = _read_pair(plan, frame)
+        scores.append(score_frame(prediction, target, plan.ids))
+        for new in unknown_ids(target, plan.known_ids):
+            late.setdefault(new, frame)
+    return _joined(scores, np.stack), late
+
+
+def unscored_faults(plan: Plan) -> list[str]:
+    """What is wrong with the masks that the protocol doesn't score: it is no error, but a server may refuse them."""
+    faults = []
+    for frame in plan.unscored:
+        try:
+            _read_pair(plan, frame)
+        except VOSError as error:
+            faults.append(f"not scored, but wrong: {error}")
+    return faults
 
 
 def refuse(notes: list[str]) -> None:
@@ -76,7 +112,8 @@ def refuse(notes: list[str]) -> None:
         raise VOSError(f"strict: {notes[0]}" + (f" (and {len(notes) - 1} more)" if len(notes) > 1 else ""))
 
 
-def _score_file(plan: Plan, frame: str) -> FrameScores:
+def _read_pair(plan: Plan, frame: str) -> tuple[IdMask, IdMask]:
+    """Prediction and annotation of a frame, as the protocol sees them."""
     path, annotation = plan.predictions / f"{frame}.png", plan.annotations / f"{frame}.png"
     prediction = predicted_ids(read_mask(path), plan.protocol)
     target = target_ids(read_mask(annotation), plan.protocol)
@@ -87,31 +124,36 @@ def _score_file(plan: Plan, frame: str) -> FrameScores:
             "write masks at the size of the annotation"
         )
     check_known(prediction, plan.known_ids, path)
-    return score_frame(prediction, target, plan.ids)
+    return prediction, target
 
 
 def _score_all(
-    plans: list[Plan], workers: int | None, on_progress: Callable[[int, int], None]
-) -> Iterator[tuple[Plan, FrameScores]]:
+    plans: list[Plan], total: int, workers: int, on_progress: Callable[[int, int], None]
+) -> Iterator[tuple[Plan, FrameScores, LateIds]]:
     """Scores all sequences, in order.
 
     Work is dealt out in short runs of frames, so that one long sequence keeps all cores busy.
     """
-    total, done = sum(len(plan.frames) for plan in plans), 0
+    done = 0
     jobs = [
         replace(plan, frames=plan.frames[start : start + _CHUNK])
         for plan in plans
         for start in range(0, len(plan.frames), _CHUNK)
     ]
-    scored = zip(jobs, parallel_map(score_frames, jobs, workers if total >= _WORTH_WORKERS else 1), strict=True)
+    scored = zip(jobs, parallel_map(score_frames, jobs, workers), strict=True)
     whole = {plan.name: plan for plan in plans}
     for name, parts in groupby(scored, key=lambda pair: pair[0].name):
-        runs = []
-        for _, run in parts:
+        runs, late = [], LateIds()
+        for _, (run, new) in parts:
             runs.append(run)
+            late = new | late  # the earlier frame
             done += len(run.J)
             on_progress(done, total)
-        yield whole[name], FrameScores(*(np.concatenate(column) for column in zip(*runs, strict=True)))
+        yield whole[name], _joined(runs, np.concatenate), late
+
+
+def _joined(several: list[FrameScores], join: Callable[[tuple[NDArray[Any], ...]], NDArray[Any]]) -> FrameScores:
+    return FrameScores(*(join(column) for column in zip(*several, strict=True)))
 
 
 def _result(plan: Plan, scores: FrameScores, notes: list[str]) -> SequenceResult:

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 
 from vos_lightning.evaluation.report import MEASURES, Report
+from vos_lightning.io.terminal import encoding_of, printable
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def counted(count: int, thing: str) -> str:
 
 def print_table(table: Table) -> None:
     """Prints to the standard output: with lines and colours if that is a terminal."""
+    table = _printable(table, encoding_of(sys.stdout))
     if sys.stdout.isatty():
         _print_drawn(table)
     else:
@@ -83,6 +85,15 @@ def number(value: float | str, signed: bool = False) -> str:
     if not isinstance(value, (int, float)):
         return value
     return "-" if math.isnan(value) else f"{value:{'+' if signed else ''}.3f}"
+
+
+def _printable(table: Table, encoding: str) -> Table:
+    """The table with every cell escaped, so that columns stay aligned."""
+    header, rows, summary = (
+        tuple(tuple(printable(cell, encoding) for cell in row) for row in part)
+        for part in ((table.header,), table.rows, table.summary)
+    )
+    return Table(printable(table.title, encoding), header[0], rows, summary, table.names)
 
 
 def _print_drawn(table: Table) -> None:

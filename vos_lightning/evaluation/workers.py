@@ -10,19 +10,21 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
+from vos_lightning.errors import VOSError
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-def parallel_map(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int | None) -> Iterator[Result]:
+def parallel_map(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
     """Results in the order of the jobs, as soon as they are there; the first error ends it all.
 
     Args:
         function: Importable by name, as other processes have to find it.
         jobs: Small: they are sent to other processes.
-        workers: Processes; `None`: one per core. With one, everything stays in this process.
+        workers: Processes. With one, everything stays in this process.
     """
-    workers = min(workers or cores(), len(jobs))
+    workers = min(workers, len(jobs))
     if workers <= 1:
         yield from map(function, jobs)
         return
@@ -31,6 +33,17 @@ def parallel_map(function: Callable[[Job], Result], jobs: Sequence[Job], workers
             yield from pool.map(function, jobs)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def worker_count(workers: int | None) -> int:
+    """The number of processes asked for; `None`: one per core.
+
+    Raises:
+        VOSError: It is less than one.
+    """
+    if workers is not None and workers < 1:
+        raise VOSError(f"--workers {workers}: give at least one, or leave it out for one per core")
+    return cores() if workers is None else workers
 
 
 def cores() -> int:
