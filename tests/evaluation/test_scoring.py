@@ -62,8 +62,8 @@ def test_ids_beyond_those_of_the_first_mask_are_noted_and_not_scored(folders, sc
     annotations[2:, 30:, :] = 2
     report = evaluate_folder(*folders(predictions, annotations))
     assert [one.object for one in report.objects] == [1]
-    assert report.notes == ("boat: id 2 first appears in 00002, too late to be scored",)
-    with pytest.raises(VOSError, match="strict: boat: id 2 first appears in 00002"):
+    assert report.notes == ("boat: id 2, annotated from 00002 on, is not scored; the objects are 1",)
+    with pytest.raises(VOSError, match="strict: boat: id 2, annotated from 00002 on, is not scored"):
         evaluate_folder(*folders(predictions, annotations), strict=True)
     with pytest.raises(MaskError, match=r"00002\.png: holds id 2, but the annotated objects are 1;"):
         evaluate_folder(*folders(annotations, annotations))

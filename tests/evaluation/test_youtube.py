@@ -151,7 +151,7 @@ def test_annotated_ids_that_are_not_listed_are_noted(valid, save_masks):
     targets[3:, 35:, :] = 4
     save_masks(annotations / "0a49f5265b", targets, FRAMES)
     notes = evaluate_folder(predictions, annotations, "youtube-vos").notes
-    assert notes == ("0a49f5265b: id 4 first appears in 00015, too late to be scored",)
+    assert notes == ("0a49f5265b: id 4, annotated from 00015 on, is not scored; the objects are 2, 7",)
 
 
 def test_there_are_65_seen_categories():

@@ -26,6 +26,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--meta", type=Path, metavar="meta.json", help="youtube-vos: lists the videos, objects and frames to pack")
     add("--reference", type=Path, metavar="DIR", help="davis: images or annotations that tell the frames to pack")
     add("--image-set", type=Path, metavar="val.txt", help="davis: the sequences to pack, one per line")
-    add("--strict", action="store_true", help="refuse superfluous sequences and frames instead of leaving them out")
+    add("--strict", action="store_true", help="refuse what is only noted otherwise")
     add("--workers", type=int, metavar="N", help="processes; default: one per core")
     return parser

@@ -108,7 +108,7 @@ def export_command(
         meta: For youtube-vos: its `meta.json`, which lists the videos, objects and frames to pack.
         reference: For davis: folder of sequence folders of its images or annotations, which tell the frames to pack.
         image_set: For davis: text file of the sequences to pack.
-        strict: Refuse superfluous sequences and frames instead of leaving them out with a note.
+        strict: Refuse what is only noted otherwise: superfluous sequences or frames, gaps, objects that come too early.
         workers: Processes; left out: one per core.
 
     Returns:

@@ -148,7 +148,7 @@ def check_items(items: Sequence[Item], workers: int) -> list[str]:
     return notes
 
 
-def check_item(item: Item) -> tuple[tuple[int, int], list[str]]:
+def check_item(item: Item) -> tuple[tuple[int, int], list[int]]:
     """Reads a mask and returns its height and width, and the ids that it holds too early."""
     mask = read_mask(item.source)
     height, width = mask.shape
@@ -158,10 +158,10 @@ def check_item(item: Item) -> tuple[tuple[int, int], list[str]]:
             "write masks at the size of the frames"
         )
     present = set(np.flatnonzero(np.bincount(mask.ravel())).tolist())
-    unknown = _listed(present - item.ids - {0})
+    unknown = sorted(present - item.ids - {0})
     if unknown:
-        raise MaskError(f"{item.source}: holds id {some(unknown)}, but the objects are {some(_listed(item.ids))}")
-    return (height, width), _listed(present & item.late)
+        raise MaskError(f"{item.source}: holds id {some(unknown)}, but the objects are {some(sorted(item.ids))}")
+    return (height, width), sorted(present & item.late)
 
 
 def write_submission(items: Iterable[Item], output: Path) -> None:
@@ -260,7 +260,7 @@ def _first_ids(path: Path, notes: list[str]) -> frozenset[int]:
     if not ids:
         raise MaskError(f"{path}: the first mask holds no object; write the given mask as the first frame")
     if ids != set(range(1, len(ids) + 1)) and ids != {VOID}:
-        notes.append(f"{path}: the ids are {some(_listed(ids))}, but the official code expects 1 to {len(ids)}")
+        notes.append(f"{path}: the ids are {some(sorted(ids))}, but the official code expects 1 to {len(ids)}")
     return frozenset(ids)
 
 
@@ -273,7 +273,3 @@ def _numbering_gaps(folder: Path, frames: Sequence[str]) -> list[str]:
         return []
     missing = next(number for number in count() if number not in numbers)
     return [f"{folder}: its frames are numbered up to {max(numbers)}, but there is no {missing}; --reference finds all"]
-
-
-def _listed(ids: Iterable[int]) -> list[str]:
-    return [str(one) for one in sorted(ids)]

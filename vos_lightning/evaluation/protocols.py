@@ -77,18 +77,16 @@ def check_known(prediction: IdMask, known: Sequence[int], path: object) -> None:
     Raises:
         MaskError: It holds an id that was not given; the official code refuses it too.
     """
-    found = [str(one) for one in unknown_ids(prediction, known)]
+    found = unknown_ids(prediction, known)
     if not found:
         return
-    hint = "; 255 is void and cannot be predicted" if found == [str(VOID)] else ""
-    given = [str(one) for one in known]
+    hint = "; 255 is void and cannot be predicted" if found == [VOID] else ""
     raise MaskError(
-        f"{path}: holds id {some(found)}, but the annotated objects are {some(given)}; keep those ids{hint}"
+        f"{path}: holds id {some(found)}, but the annotated objects are {some(known)}; keep those ids{hint}"
     )
 
 
-def some(names: Sequence[str], limit: int = 5) -> str:
-    """Names, shortened: the first few and how many there are."""
-    if len(names) <= limit:
-        return ", ".join(names)
-    return f"{', '.join(names[:limit])}, … ({len(names)} in all)"
+def some(names: Sequence[str | int], limit: int = 5) -> str:
+    """Names or ids, shortened: the first few and how many there are."""
+    shown = ", ".join(map(str, names[:limit]))
+    return shown if len(names) <= limit else f"{shown}, … ({len(names)} in all)"

@@ -19,6 +19,7 @@ from vos_lightning.evaluation.protocols import (
     check_known,
     check_protocol,
     predicted_ids,
+    some,
     target_ids,
     unknown_ids,
 )
@@ -72,7 +73,8 @@ def evaluate_folder(
     results = []
     for plan, scores, late in _score_all(plans, total, workers, on_progress or (lambda done, total: None)):
         notes += [
-            f"{plan.name}: id {new} first appears in {frame}, too late to be scored" for new, frame in late.items()
+            f"{plan.name}: id {new}, annotated from {frame} on, is not scored; the objects are {some(plan.known_ids)}"
+            for new, frame in late.items()
         ]
         results.append(_result(plan, scores, notes))
     if strict:
