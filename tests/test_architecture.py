@@ -23,7 +23,7 @@ ALLOWED = {
     "callbacks": {"io", "functional", "inference"},
     "weights": set(),
     "commands": {"functional", "io", "metrics", "evaluation", "inference", "data", "tasks", "callbacks"},
-    "cli": {"commands"},
+    "cli": {"commands", "io"},
     "errors": set(),
     "__main__": {"cli"},
     "__init__": {"inference", "tasks"},

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from vos_lightning.errors import VOSError
+from vos_lightning.io.terminal import printable
 
 HELP = """\
 usage: vos-lightning COMMAND [options]
@@ -77,16 +78,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     home = COMMANDS[command]
     run: Callable[[Sequence[str]], int] = import_module(home).main
     try:
-        return run(arguments if home == _KEEPS_COMMAND else rest)
+        code = run(arguments if home == _KEEPS_COMMAND else rest)
+        sys.stdout.flush()  # a full disk is to be told of here, not at exit
+        return code
     except VOSError as error:
         return _fail(str(error))
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until the interpreter ends
+        _silence_stdout()
         return 0
     except OSError as error:  # a full disk, a folder that can't be read: the user's to mend as well
+        _silence_stdout()
         return _fail(str(error))
 
 
 def _fail(message: str) -> int:
-    print(f"vos-lightning: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"vos-lightning: error: {printable(' '.join(message.split()))}", file=sys.stderr)
     return 2
+
+
+def _silence_stdout() -> None:
+    """What it still holds can't be written: let no flush at exit complain again."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until the interpreter ends
