@@ -85,6 +85,9 @@ def measure(name: str, root: Path, workers: int, clip_count: int, rounds: int) -
     videos = index_videos(find_videos(root), root, min_frames=2).videos
     clips = ClipDataset(videos, ClipSampling(2, 1, 3), size=256)
     floor = Floor(clips)
+    # in the parent, of which workers are copies: persistent ones come to know every video in their first epoch
+    for draw in range(len(videos)):
+        clips[ClipKey(0, draw)]
     ratios, rates = [], []
     for epoch in range(rounds):
         keys = [ClipKey(epoch, draw) for draw in torch.randperm(clip_count).tolist()]

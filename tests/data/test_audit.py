@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vos_lightning.commands.audit import main
 from vos_lightning.data.audit import audit_dataset
 from vos_lightning.data.synthetic_data import SyntheticSpec, write_davis_tree
 from vos_lightning.errors import DatasetNotFoundError, VOSError
@@ -207,3 +208,90 @@ def test_an_empty_folder_is_not_a_dataset(tmp_path, format):
 def test_an_unknown_format_is_refused(tmp_path):
     with pytest.raises(VOSError, match="format='coco'"):
         audit_dataset(tmp_path, "coco")
+
+
+def meta(root, change):
+    path = root / "valid/meta.json"
+    content = json.loads(path.read_text())
+    change(content["videos"])
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda videos: videos.update({"../../evil": videos["plain"]}),
+        lambda videos: videos["plain"]["objects"]["1"]["frames"].append("/etc/passwd"),
+        lambda videos: videos["plain"]["objects"].update({"300": videos["plain"]["objects"]["1"]}),
+        lambda videos: videos["plain"].update(objects={}),
+    ],
+)
+def test_what_no_meta_may_say_is_invalid(youtube_tree, change):
+    meta(youtube_tree, change)
+    report = audit_dataset(youtube_tree, "youtube-vos")
+    assert named(report) == {("invalid", "meta.json")}
+    assert report.exit_code == 1
+
+
+def test_a_nested_meta_is_corrupt(youtube_tree):
+    (youtube_tree / "valid/meta.json").write_text("[" * 100_000)
+    assert named(audit_dataset(youtube_tree, "youtube-vos")) == {("corrupt", "meta.json")}
+
+
+def test_names_that_lead_out_of_davis_are_invalid(davis):
+    (davis / "ImageSets/2017/val.txt").write_text("../../evil\n")
+    report = audit_dataset(davis, "davis")
+    assert named(report) == {("invalid", "val.txt")}
+    assert "'../../evil' can't be the name" in report.problems[0].reason
+
+
+def test_nothing_to_track_is_invalid(youtube_tree, davis):
+    path = youtube_tree / "valid/Annotations/late/00005.png"
+    write_mask(path, np.zeros_like(read_mask(path)))
+    report = audit_dataset(youtube_tree, "youtube-vos")
+    assert named(report) == {("invalid", "00005.png")}
+    assert "none of the objects [2] in it" in report.problems[0].reason
+    mask = read_mask(davis / PNG / "00000.png")
+    write_mask(davis / PNG / "00000.png", np.where(mask > 0, 255, 0))
+    report = audit_dataset(davis, "davis")
+    assert named(report) == {("invalid", "00000.png")}
+    assert report.exit_code == 1
+
+
+def test_two_frames_of_one_name_are_invalid(davis):
+    Image.new("RGB", (64, 48)).save(davis / JPEG / "00001.png")
+    assert named(audit_dataset(davis, "davis")) == {("invalid", "00001.png")}
+
+
+def test_rot_in_the_middle_of_a_video_is_corrupt(make, tmp_path):
+    rng = np.random.default_rng(0)
+    scene = rng.integers(0, 255, (12, 32, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    path = make.video(tmp_path / "rot.mp4", [scene[:, index : index + 128] for index in range(30)])
+    assert audit_dataset(tmp_path, "videos").exit_code == 0
+    content = bytearray(path.read_bytes())
+    # a decoder can miss damage that happens to decode
+    for place in range(len(content) // 5, 4 * len(content) // 5, len(content) // 10):
+        content[place : place + 64] = rng.bytes(64)
+    path.write_bytes(content)
+    report = audit_dataset(tmp_path, "videos")
+    assert named(report) == {("corrupt", "rot.mp4")}
+    assert "rot.mp4: " in report.problems[0].reason
+    assert report.frames == 30
+
+
+def test_folders_of_masks_are_noted_not_read(davis):
+    report = audit_dataset(davis, "videos")
+    assert (report.exit_code, report.videos, report.frames) == (0, 3, 12)
+    assert sum("palette PNGs are masks" in note for note in report.notes) == 3
+
+
+@pytest.mark.parametrize("options", [{"clip_length": 0}, {"threads": 0}, {"threads": -1}])
+def test_nonsense_is_refused_by_name(spoiled, options):
+    with pytest.raises(VOSError, match=f"{next(iter(options))}="):
+        audit_dataset(spoiled[0], "videos", **options)
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("vos_lightning.data.audit.audit_dataset", lambda *_: pytest.fail("audited first"))
+    with pytest.raises(VOSError, match="missing"):
+        main([str(tmp_path), "--format", "videos", "--json", str(tmp_path / "missing" / "out.json")])

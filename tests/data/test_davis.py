@@ -3,7 +3,7 @@ import pytest
 
 from vos_lightning.data.davis import davis_names, davis_sequences, davis_year
 from vos_lightning.data.sequences import SequenceDataset
-from vos_lightning.errors import DatasetNotFoundError, VOSError
+from vos_lightning.errors import CorruptFileError, DatasetNotFoundError, MaskError, VOSError
 from vos_lightning.io.masks import write_mask
 
 
@@ -111,3 +111,55 @@ def test_what_is_missing_is_named_with_the_expected_tree(tmp_path, make):
 def test_an_unknown_year_is_refused(tmp_path):
     with pytest.raises(VOSError, match="year='2018'"):
         davis_sequences(tmp_path, "2018")
+
+
+@pytest.mark.parametrize("entry", ["../../evil", "/etc", "..", "a/b", "a\\b", "/x.jpg", ".git"])
+def test_names_that_lead_elsewhere_are_refused(tmp_path, make, entry):
+    root = tree(tmp_path, make, {"2017/val.txt": ["bear", entry]})
+    with pytest.raises(VOSError, match=r"2017/val\.txt: .* can't be the name") as caught:
+        davis_sequences(root)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_list_that_is_no_text_is_named(tmp_path, make):
+    root = tree(tmp_path, make, {"2017/val.txt": ["bear"]})
+    (root / "ImageSets/2017/val.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(CorruptFileError, match=r"2017/val\.txt"):
+        davis_names(root, "2017", "val")
+
+
+def test_trainval_is_both_unless_it_has_a_list(tmp_path, make):
+    root = tree(tmp_path, make, {"2017/train.txt": ["bus"], "2017/val.txt": ["bear", "bus"]})
+    assert davis_names(root, "2017", "trainval") == ["bus", "bear"]
+    (root / "ImageSets/2017/trainval.txt").write_text("bear\n")
+    assert davis_names(root, "2017", "trainval") == ["bear"]
+    (root / "ImageSets/2017/trainval.txt").unlink()
+    (root / "ImageSets/2017/train.txt").unlink()
+    with pytest.raises(DatasetNotFoundError, match=r"2017/train\.txt: missing"):
+        davis_names(root, "2017", "trainval")
+
+
+def test_what_is_meant_is_suggested(tmp_path, make):
+    root = tree(tmp_path / "data" / "DAVIS", make, {"480p/val.txt": OFFICIAL_2016}, values=(255,))
+    with pytest.raises(DatasetNotFoundError, match="pass year=2016"):
+        davis_sequences(root, "2017")
+    for near in (root / "JPEGImages", tmp_path / "data"):
+        with pytest.raises(DatasetNotFoundError, match=f"did you mean root={root}\\?"):
+            davis_year(near)
+    with pytest.raises(DatasetNotFoundError) as caught:
+        davis_year(tmp_path / "nowhere")
+    assert "did you mean" not in str(caught.value)
+
+
+def test_a_mask_of_another_size_is_named(tmp_path, make):
+    root = tree(tmp_path, make, {"2017/val.txt": ["bear"]})
+    folder = root / "Annotations/480p/bear"
+    mask = np.ones((5, 7), dtype=np.uint8)
+    write_mask(folder / "00001.png", mask)
+    targets = SequenceDataset(davis_sequences(root))[0]["targets"]
+    assert targets[0].max() == 2
+    with pytest.raises(MaskError, match=r"bear/00001\.png: 5x7, but the frames of the sequence bear are "):
+        targets[1]
+    write_mask(folder / "00000.png", mask)
+    with pytest.raises(MaskError, match=r"bear/00000\.png: 5x7"):
+        SequenceDataset(davis_sequences(root))[0]

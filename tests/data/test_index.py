@@ -1,9 +1,13 @@
+import numpy as np
 import pytest
+from PIL import Image
 
 from vos_lightning.data import index as index_module
-from vos_lightning.data.index import find_videos, index_videos, read_skip_list, video_name
+from vos_lightning.data.index import find_videos, index_videos, read_skip_list
 from vos_lightning.data.index_cache import IndexCache
+from vos_lightning.data.names import video_names
 from vos_lightning.errors import DatasetNotFoundError, VOSError
+from vos_lightning.io.masks import write_mask
 
 
 def test_files_and_folders_of_frames_at_any_depth_in_natural_order(videos):
@@ -107,8 +111,7 @@ def test_a_loop_of_links_ends(make, tmp_path):
 
 
 def test_names_keep_dots_that_are_no_suffix():
-    assert video_name("/data/v1.5/clip.final.mp4", "/data") == "v1.5/clip.final"
-    assert video_name("/data/shot.3", "/data") == "shot.3"
+    assert video_names(["/data/v1.5/clip.final.mp4", "/data/shot.3"], "/data") == ["v1.5/clip.final", "shot.3"]
 
 
 def test_skip_lists(tmp_path):
@@ -116,3 +119,44 @@ def test_skip_lists(tmp_path):
     assert read_skip_list(tmp_path / "skip.txt") == {"clip2", "walks/park"}
     with pytest.raises(VOSError, match="skip_list"):
         read_skip_list(tmp_path / "none.txt")
+
+
+def test_equal_stems_are_two_videos(make, tmp_path):
+    for name in ("a.mp4", "a.mov", "b.mp4"):
+        make.video(tmp_path / "sub" / name, make.frames(2))
+    index = index_videos(find_videos(tmp_path), tmp_path)
+    assert sorted(video.name for video in index.videos) == ["sub/a.mov", "sub/a.mp4", "sub/b"]
+
+
+def test_links_to_where_they_lie_are_not_followed(make, tmp_path):
+    root = tmp_path / "root"
+    make.video(tmp_path / "outside.mp4", make.frames(2))
+    make.video(root / "walks" / "one.mp4", make.frames(2))
+    (root / "walks" / "above").symlink_to(tmp_path)
+    (root / "walks" / "here").symlink_to(".")
+    (root / "self").symlink_to("self")
+    (root / "gone").symlink_to("nowhere")
+    (root / "another").symlink_to("walks")
+    assert [path.relative_to(root).as_posix() for path in find_videos(root)] == ["walks/one.mp4"]
+
+
+def test_a_ring_of_links_ends(make, tmp_path):
+    for here, there in (("a", "b"), ("b", "a")):
+        make.video(tmp_path / here / f"{here}.mp4", make.frames(2))
+        (tmp_path / here / "on").symlink_to(tmp_path / there)
+    assert [path.relative_to(tmp_path).as_posix() for path in find_videos(tmp_path)] == ["a/a.mp4", "b/b.mp4"]
+
+
+def test_folders_of_masks_are_no_videos(make, tmp_path, monkeypatch):
+    make.folder(tmp_path / "frames", make.frames(3))
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "pictures").mkdir()
+    for index in range(3):
+        write_mask(tmp_path / "masks" / f"{index:05d}.png", np.eye(8, dtype=np.uint8))
+        Image.fromarray(np.eye(8, dtype=np.uint8)).convert("RGB").save(tmp_path / "pictures" / f"{index:05d}.png")
+    index = index_videos(find_videos(tmp_path), tmp_path, 1, IndexCache.of(tmp_path))
+    assert [video.name for video in index.videos] == ["frames", "pictures"]
+    assert (index.masks, index.faults) == ([str(tmp_path / "masks")], [])
+    calls = counting(monkeypatch)
+    assert index_videos(find_videos(tmp_path), tmp_path, 1, IndexCache.of(tmp_path)) == index
+    assert calls == []

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from vos_lightning.data.index import find_videos, index_videos
 from vos_lightning.data.prepare import Encoding, prepare_dataset, training_videos
 from vos_lightning.data.synthetic_data import SyntheticSpec, write_davis_tree
 from vos_lightning.errors import DatasetNotFoundError, VOSError
+from vos_lightning.io.files import temporary_sibling
 from vos_lightning.io.frames import open_frames
 
 SMALL = Encoding(short_side=24, gop=2)
@@ -85,3 +87,69 @@ def test_the_training_videos_of_every_format(videos, youtube_tree, tmp_path):
 def test_nonsense_is_refused_by_name(options):
     with pytest.raises(VOSError, match=next(iter(options))):
         Encoding(**options)
+
+
+def test_equal_stems_are_two_copies(make, tmp_path):
+    for name, count in (("a.mp4", 3), ("a.mov", 5), ("b.mp4", 2)):
+        make.video(tmp_path / "in/sub" / name, make.frames(count))
+    assert prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL).written == 3
+    counts = {path.name: len(open_frames(path)) for path in (tmp_path / "out/sub").iterdir()}
+    assert counts == {"a.mp4.mp4": 3, "a.mov.mp4": 5, "b.mp4": 2}
+    assert prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL).kept == 3
+
+
+def cut(source, copy, make):
+    copy.write_bytes(copy.read_bytes()[:-50])
+
+
+def empty(source, copy, make):
+    copy.write_bytes(b"")
+
+
+def replace(source, copy, make):
+    make.video(source, make.frames(7))
+
+
+def touch(source, copy, make):
+    os.utime(source, ns=(1, 1))
+
+
+@pytest.mark.parametrize("change", [cut, empty, replace, touch])
+def test_stale_and_broken_copies_are_written_again(make, tmp_path, change):
+    sources = [make.video(tmp_path / "in" / name, make.frames(4)) for name in ("a.mp4", "b.mp4")]
+    make.folder(tmp_path / "in" / "frames", make.frames(3))
+    prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL)
+    change(sources[0], tmp_path / "out/a.mp4", make)
+    report = prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL)
+    assert (report.written, report.kept) == (1, 2)
+    assert len(open_frames(tmp_path / "out/a.mp4")) == len(open_frames(sources[0]))
+    (tmp_path / "in/frames/00001.jpg").unlink()
+    assert prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL).written == 1
+    assert len(open_frames(tmp_path / "out/frames.mp4")) == 2
+
+
+def test_what_a_killed_run_left_is_removed(make, tmp_path):
+    make.video(tmp_path / "in/sub/a.mp4", make.frames(2))
+    prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL)
+    others = [tmp_path / "out" / name for name in (".hidden", "sub/.a.mp4.tmp")]
+    left = [temporary_sibling(tmp_path / "out/sub/b.mp4"), temporary_sibling(tmp_path / "out/prepared.json")]
+    (tmp_path / "out/.shard-abc_1").mkdir()
+    for path in [*others, *left, tmp_path / "out/.shard-abc_1/0.mp4"]:
+        path.write_bytes(b"half")
+    prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL)
+    remaining = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*")}
+    assert remaining == {"sub", "sub/a.mp4", "prepared.json", ".hidden", "sub/.a.mp4.tmp"}
+
+
+def test_masks_are_not_prepared(tmp_path):
+    write_davis_tree(tmp_path / "in", train=[1], val=[2], spec=SyntheticSpec(2, (32, 48), 1))
+    assert [path.parent.parent.name for path in training_videos(tmp_path / "in", "videos")[0]] == ["JPEGImages"] * 2
+
+
+def test_a_damaged_manifest_and_no_threads_are_said_in_a_line(videos, tmp_path):
+    with pytest.raises(VOSError, match="threads=0"):
+        prepare_dataset(videos, tmp_path / "other", threads=0)
+    prepare_dataset(videos, tmp_path / "out", encoding=SMALL)
+    (tmp_path / "out/prepared.json").write_text("{")
+    with pytest.raises(VOSError, match=r"prepared\.json: can't be read"):
+        prepare_dataset(videos, tmp_path / "out", encoding=SMALL)

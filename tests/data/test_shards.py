@@ -43,6 +43,23 @@ def test_it_goes_on_where_it_stopped(videos, sharded):
     assert not [path for path in sharded.iterdir() if path.name.startswith(".")]
 
 
+def test_stale_and_broken_shards_are_written_again(make, tmp_path):
+    for name in ("a.mp4", "a.mov", "b.mp4"):
+        make.video(tmp_path / "in" / name, make.frames(3))
+    arguments = tmp_path / "in", tmp_path / "out", 3
+    prepare_shards(*arguments, encoding=SMALL)
+    make.video(tmp_path / "in/b.mp4", make.frames(5))
+    shards = sorted((tmp_path / "out").glob("*.tar"))
+    shards[0].write_bytes(shards[0].read_bytes()[:3000])
+    report = prepare_shards(*arguments, encoding=SMALL)
+    assert (report.written, report.kept, report.frames) == (2, 1, 8)
+    facts = []
+    for path in shards:
+        with tarfile.open(path) as tar:
+            facts += [json.load(tar.extractfile(name)) for name in tar.getnames() if name.endswith(".json")]
+    assert sorted((fact["name"], fact["num_frames"]) for fact in facts) == [("a.mov", 3), ("a.mp4", 3), ("b", 5)]
+
+
 def test_bad_videos_are_left_out_and_named(spoiled, tmp_path_factory):
     root, bad = spoiled
     report = prepare_shards(root, tmp_path_factory.mktemp("out"), 3, encoding=SMALL)

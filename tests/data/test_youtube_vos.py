@@ -5,7 +5,7 @@ import pytest
 
 from vos_lightning.data.sequences import SequenceDataset
 from vos_lightning.data.youtube_vos import frames_folder, other_release, read_meta, youtube_vos_sequences
-from vos_lightning.errors import CorruptFileError, DatasetNotFoundError, VOSError
+from vos_lightning.errors import CorruptFileError, DatasetNotFoundError, MaskError, VOSError
 
 
 def item(tree, name="late", **options):
@@ -68,8 +68,10 @@ def test_the_other_release_is_recognised():
 
 
 def test_what_is_missing_is_named(youtube_tree, tmp_path):
-    with pytest.raises(DatasetNotFoundError, match="valid/JPEGImages: missing; a YouTube-VOS tree has"):
+    with pytest.raises(DatasetNotFoundError, match=r"valid/JPEGImages: missing; did you mean root=.*/ytvos"):
         youtube_vos_sequences(tmp_path)
+    with pytest.raises(DatasetNotFoundError, match="valid/JPEGImages: missing; a YouTube-VOS tree has"):
+        youtube_vos_sequences(tmp_path / "nowhere")
     with pytest.raises(VOSError, match="nobody: not among the 2 videos"):
         youtube_vos_sequences(youtube_tree, sequences=["nobody"])
     with pytest.raises(VOSError, match="year='2020'"):
@@ -80,7 +82,7 @@ def test_what_is_missing_is_named(youtube_tree, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"videos": {"a": {}}}', '{"videos": {"a": {"objects": {"x": {"frames": ["0"]}}}}}']
+    "content", ["", "[]", "{}", '{"videos": {"a": {}}}', '{"videos": {"a": {"objects": {"1": 2}}}}', "[" * 100_000]
 )
 def test_a_damaged_meta_is_named(tmp_path, content):
     (tmp_path / "meta.json").write_text(content)
@@ -94,3 +96,39 @@ def test_a_missing_required_frame_is_named(youtube_tree):
     (youtube_tree / "valid/meta.json").write_text(json.dumps(meta))
     with pytest.raises(DatasetNotFoundError, match="late/00035"):
         item(youtube_tree)
+
+
+HOSTILE = ["", ".", "..", "../../evil", "/etc", "a/b", "a\\b", "C:x", ".hidden", "a\nb", "a\0b", "\x1b[31m"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("place", ["video", "frame"])
+def test_names_that_lead_elsewhere_are_refused(youtube_tree, place, name):
+    video, frame = (name, "00000") if place == "video" else ("plain", name)
+    meta = {"videos": {video: {"objects": {"1": {"frames": [frame]}}}}}
+    (youtube_tree / "valid/meta.json").write_text(json.dumps(meta))
+    with pytest.raises(VOSError, match=r"valid/meta\.json: ") as caught:
+        youtube_vos_sequences(youtube_tree)
+    assert f"{name!r} can't be the name" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["0", "-1", "255", "300", "x", "1.5", "", " 1", "01", "1_0", "٣", "9" * 5000])
+def test_ids_that_no_mask_can_have_are_refused(youtube_tree, key):
+    meta = {"videos": {"plain": {"objects": {key: {"frames": ["00000"]}}}}}
+    (youtube_tree / "valid/meta.json").write_text(json.dumps(meta))
+    with pytest.raises(VOSError, match=r"valid/meta\.json: ") as caught:
+        youtube_vos_sequences(youtube_tree)
+    assert f"{key!r} can't be the id" in str(caught.value)
+
+
+def test_254_is_the_last_id(youtube_tree):
+    meta = {"videos": {"plain": {"objects": {"254": {"frames": ["00000"]}}}}}
+    (youtube_tree / "valid/meta.json").write_text(json.dumps(meta))
+    assert youtube_vos_sequences(youtube_tree)[0].prompts == {"00000": [254]}
+
+
+def test_a_video_without_objects_is_named(youtube_tree):
+    (youtube_tree / "valid/meta.json").write_text('{"videos": {"plain": {"objects": {}}}}')
+    with pytest.raises(MaskError, match="valid/JPEGImages/plain: no object of plain enters"):
+        item(youtube_tree, "plain")

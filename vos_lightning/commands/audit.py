@@ -10,12 +10,13 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the arguments and run; 1 exactly when a file is missing, corrupt or invalid."""
     options = _parser().parse_args(arguments)
     from vos_lightning.data.audit import audit_dataset  # after --help has been answered
+    from vos_lightning.io.files import atomic_path, check_writable
 
+    if options.json is not None:
+        check_writable(options.json)
     report = audit_dataset(options.root, options.format, options.clip_length, options.threads)
     print("\n".join(report.lines()))
     if options.json is not None:
-        from vos_lightning.io.files import atomic_path
-
         with atomic_path(options.json) as temporary:
             temporary.write_text(json.dumps(report.as_dict(), indent=1), encoding="utf-8")
     return report.exit_code

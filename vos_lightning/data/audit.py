@@ -1,6 +1,5 @@
 """Read a whole dataset and say what is wrong with it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,14 +7,15 @@ import numpy as np
 
 from vos_lightning.data.audit_report import AuditReport, Problem
 from vos_lightning.data.audit_trees import ExpectedSequence, davis_expectations, youtube_vos_expectations
-from vos_lightning.data.index import VIDEO_SUFFIXES, find_videos
+from vos_lightning.data.index import find_videos, holds_masks
 from vos_lightning.data.kinetics import read_list
+from vos_lightning.data.names import VIDEO_SUFFIXES
 from vos_lightning.data.progress import map_files
 from vos_lightning.data.sequences import VOID, object_ids
 from vos_lightning.errors import CorruptFileError, VOSError
-from vos_lightning.io.files import list_files
+from vos_lightning.io.decoder import VideoDecoder
+from vos_lightning.io.files import list_files, natural_key
 from vos_lightning.io.frame_folder import IMAGE_SUFFIXES, read_frame
-from vos_lightning.io.frames import open_frames
 from vos_lightning.io.masks import read_mask
 
 FORMATS = ("davis", "youtube-vos", "kinetics", "videos")
@@ -35,9 +35,7 @@ class _Finding:
 
     def fault(self, path: Path, error: VOSError) -> None:
         """Note a file that can't be used."""
-        self.problems.append(
-            Problem("corrupt" if isinstance(error, CorruptFileError) else "invalid", str(path), str(error))
-        )
+        self.problems.append(Problem.of(path, error))
 
 
 def audit_dataset(
@@ -54,10 +52,12 @@ def audit_dataset(
 
     Raises:
         DatasetNotFoundError: nothing of that layout is there.
-        VOSError: unknown format.
+        VOSError: unknown format, or a clip or a number of threads below 1.
     """
     if format not in FORMATS:
         raise VOSError(f"format={format!r}: one of {', '.join(FORMATS)}")
+    if clip_length < 1:
+        raise VOSError(f"clip_length={clip_length}: a clip has at least one frame")
     root = Path(root)
     report = AuditReport(str(root), format, clip_length)
     if format in ("davis", "youtube-vos"):
@@ -70,7 +70,12 @@ def audit_dataset(
 
 
 def _audit_videos(report: AuditReport, root: Path, threads: int | None) -> None:
-    paths = find_videos(root)
+    paths = []
+    for path in find_videos(root):
+        if holds_masks(path):
+            report.notes.append(f"{path}: palette PNGs are masks, no video")
+        else:
+            paths.append(path)
     for path, found in zip(paths, map_files(_read_video, paths, f"reading {len(paths)} videos", threads), strict=True):
         _add(report, path, found)
 
@@ -110,23 +115,31 @@ def _read_video(path: Path) -> _Finding:
     """Decode a video file, or all files of a folder of frames, to the end."""
     found = _Finding()
     if path.is_dir():
-        _read_frames(list_files(path, IMAGE_SUFFIXES), found)
+        _read_frames(path, found)
         return found
     try:
-        source = open_frames(path)
-        found.fps = source.fps
-        for frame in source:
-            found.size = found.size or (frame.shape[0], frame.shape[1])
-            found.frames += 1
+        with VideoDecoder(path) as decoder:
+            found.fps = decoder.facts.fps
+            damaged = []
+            for index, frame in decoder.frames(range(len(decoder))):
+                found.size = found.size or decoder.to_array(frame).shape[:2]
+                found.frames += 1
+                if frame.is_corrupt:
+                    damaged.append(index)
+        if damaged:
+            raise CorruptFileError(f"{path}: {len(damaged)} frames are damaged, the first is {damaged[0]}; replace it")
     except VOSError as error:
         found.fault(path, error)
     return found
 
 
-def _read_frames(paths: Iterable[Path], found: _Finding) -> dict[str, tuple[int, int]]:
+def _read_frames(folder: Path, found: _Finding) -> dict[str, tuple[int, int]]:
     """Decode images; sizes by name."""
     sizes: dict[str, tuple[int, int]] = {}
-    for path in paths:
+    for path in list_files(folder, IMAGE_SUFFIXES):
+        if path.stem in sizes:
+            reason = f"{path}: a second frame named {path.stem}; remove one of them"
+            found.problems.append(Problem("invalid", str(path), reason))
         try:
             height, width = read_frame(path).shape[:2]
         except VOSError as error:
@@ -144,9 +157,8 @@ def _read_frames(paths: Iterable[Path], found: _Finding) -> dict[str, tuple[int,
 def _read_sequence(sequence: ExpectedSequence) -> _Finding:
     """Read the frames and masks of a sequence and compare them with what should be there."""
     found = _Finding()
-    frames = list_files(sequence.frames, IMAGE_SUFFIXES)
-    sizes = _read_frames(frames, found)
-    there = {path.stem for path in frames}
+    sizes = _read_frames(sequence.frames, found)
+    there = {path.stem for path in list_files(sequence.frames, IMAGE_SUFFIXES)}
     for name in sequence.frame_names - there:
         found.problems.append(_missing(sequence.frames / f"{name}.jpg"))
     if not there and not sequence.frame_names:
@@ -165,6 +177,9 @@ def _read_masks(
     for name in sequence.mask_names(frames) - paths.keys():
         found.problems.append(_missing(sequence.masks / f"{name}.png"))
     first: set[int] | None = None
+    introduced = sequence.introduced
+    if introduced is None:
+        introduced = {name: set() for name in sorted(frames, key=natural_key)[:1]}
     for name, path in paths.items():
         if name not in frames and name not in sequence.frame_names:
             found.notes.append(f"{path}: no frame of this name")
@@ -184,9 +199,12 @@ def _read_masks(
         if unknown:
             known = sorted(sequence.ids or first)
             found.notes.append(f"{path}: unusual ids {sorted(unknown)}; the sequence has {known}")
-        absent = sequence.introduced.get(name, set()) - ids
-        if absent:
-            found.notes.append(f"{path}: the objects {sorted(absent)} should enter here and are not in it")
+        entering = introduced.get(name, set())
+        if name in introduced and not (ids & entering if entering else ids):
+            wanted = f"none of the objects {sorted(entering)}" if entering else "no object"
+            found.problems.append(Problem("invalid", str(path), f"{path}: {wanted} in it; it can't be tracked from"))
+        elif entering - ids:
+            found.notes.append(f"{path}: the objects {sorted(entering - ids)} should enter here and are not in it")
     if found.ids and sequence.ids is None and found.ids not in ({VOID}, set(range(1, len(found.ids) + 1))):
         found.notes.append(f"{sequence.masks}: ids {sorted(found.ids)} are not 1 to {len(found.ids)}")
 
@@ -208,7 +226,7 @@ def _compare_lists(report: AuditReport, root: Path) -> None:
         try:
             names = read_list(path)
         except CorruptFileError as error:
-            report.problems.append(Problem("invalid", str(path), str(error)))
+            report.problems.append(Problem.of(path, error))
             continue
         report.splits[path.stem] = len(names)
         missing = [name for name in names if name not in there]

@@ -2,7 +2,10 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, NamedTuple
+
+from vos_lightning.errors import CorruptFileError, DatasetNotFoundError, VOSError
 
 Kind = Literal["missing", "corrupt", "invalid"]
 
@@ -13,6 +16,13 @@ class Problem(NamedTuple):
     kind: Kind
     path: str
     reason: str
+
+    @classmethod
+    def of(cls, path: Path, error: VOSError) -> "Problem":
+        """What reading a file ended with."""
+        if isinstance(error, DatasetNotFoundError):
+            return cls("missing", str(path), str(error))
+        return cls("corrupt" if isinstance(error, CorruptFileError) else "invalid", str(path), str(error))
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 from vos_lightning.data.audit_report import Problem
 from vos_lightning.data.davis import davis_names
 from vos_lightning.data.youtube_vos import RELEASES, YouTubeVOSVideo, read_meta
-from vos_lightning.errors import CorruptFileError, DatasetNotFoundError, VOSError
+from vos_lightning.errors import DatasetNotFoundError, VOSError
 from vos_lightning.io.files import list_files
 from vos_lightning.io.frame_folder import IMAGE_SUFFIXES
 
@@ -31,7 +31,8 @@ class ExpectedSequence:
         frame_names: frames that must be there, whatever else is.
         annotated: names of the masks that must be there; None is one for each frame.
         ids: object ids that may occur; None is those of the first mask.
-        introduced: ids that must be in the mask of a frame.
+        introduced: ids that enter in a frame; if none of them is in its mask, there is nothing to track. None is those
+            of the first frame.
         void_is_foreground: 255 is an object (DAVIS 2016).
     """
 
@@ -40,7 +41,7 @@ class ExpectedSequence:
     frame_names: frozenset[str] = frozenset()
     annotated: frozenset[str] | None = None
     ids: frozenset[int] | None = None
-    introduced: dict[str, set[int]] = field(default_factory=dict)
+    introduced: dict[str, set[int]] | None = None
     void_is_foreground: bool = False
 
     def mask_names(self, frames: Iterable[str]) -> set[str]:
@@ -111,7 +112,7 @@ def _names(root: Path, year: str, split: str, expected: Expectations) -> list[st
             return davis_names(root, "2017", split, unsupervised=True)
         return davis_names(root, "2017" if year == "2017" else "2016", split, year if year.endswith("p") else "480p")
     except VOSError as error:
-        expected.problems.append(Problem("invalid", str(path), str(error)))
+        expected.problems.append(Problem.of(path, error))
         return None
 
 
@@ -167,8 +168,7 @@ def _youtube_split(folder: Path, split: str, expected: Expectations) -> None:
     try:
         videos = read_meta(folder / "meta.json")
     except VOSError as error:
-        kind = "corrupt" if isinstance(error, CorruptFileError) else "missing"
-        expected.problems.append(Problem(kind, str(folder / "meta.json"), str(error)))  # type: ignore[arg-type]
+        expected.problems.append(Problem.of(folder / "meta.json", error))
         return
     expected.splits[split] = len(videos)
     releases = [year for year, counts in RELEASES.items() if counts.get(split) == len(videos)]
@@ -176,6 +176,11 @@ def _youtube_split(folder: Path, split: str, expected: Expectations) -> None:
         counts = ", ".join(f"{year}: {counts[split]}" for year, counts in RELEASES.items())
         expected.notes.append(f"{folder}: {len(videos)} videos; the complete releases have {counts}")
     for video in videos:
+        if not video.introduced:
+            reason = (
+                f"{folder / 'meta.json'}: no object of {video.name} enters in a frame; remove it, or add its objects"
+            )
+            expected.problems.append(Problem("invalid", str(folder / "meta.json"), reason))
         frames, masks = folder / "JPEGImages" / video.name, folder / "Annotations" / video.name
         if expected.folder(frames, video.name):
             there = masks if expected.folder(masks, video.name) else None

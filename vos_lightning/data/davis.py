@@ -1,10 +1,13 @@
 """The DAVIS layouts: 2016, 2017 and unsupervised, any resolution, annotated or with first masks only."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from itertools import chain
+from pathlib import Path, PurePosixPath
 
+from vos_lightning.data.names import other_root, plain_name
 from vos_lightning.data.sequences import SequenceRecord
-from vos_lightning.errors import DatasetNotFoundError, VOSError
+from vos_lightning.errors import CorruptFileError, DatasetNotFoundError, VOSError
+from vos_lightning.io.frame_folder import IMAGE_SUFFIXES
 
 YEARS = ("2016", "2017")
 _FIRST_MASK_ONLY = ("test-dev", "test-challenge")
@@ -77,10 +80,13 @@ def davis_names(
 ) -> list[str]:
     """Names of the sequences of a split, in the order of its image set.
 
-    Lists of names (2017, and 2016 as packed with it) and lists of picture and mask paths (2016) are understood.
+    Lists of names (2017, and 2016 as packed with it) and lists of picture and mask paths (2016) are understood. Without
+    a list of its own, "trainval" is "train" and "val".
 
     Raises:
         DatasetNotFoundError: no such image set, or an empty one.
+        CorruptFileError: no text.
+        VOSError: something in it can't be a name.
     """
     root = Path(root)
     if unsupervised and split in _FIRST_MASK_ONLY:
@@ -89,18 +95,33 @@ def davis_names(
         folders = [year] if year == "2017" else [year, resolution, "480p"]
     candidates = [root / "ImageSets" / folder / f"{split}.txt" for folder in folders]
     found = next((path for path in candidates if path.is_file()), None)
+    if found is None and split == "trainval":
+        parts = [davis_names(root, year, part, resolution, unsupervised) for part in ("train", "val")]
+        return list(dict.fromkeys(chain(*parts)))
     if found is None:
         raise DatasetNotFoundError(_tree(root, resolution, "Annotations", candidates[0]))
-    entries = [line.split()[0] for line in found.read_text(encoding="utf-8").splitlines() if line.strip()]
-    names = list(dict.fromkeys(Path(entry).parent.name if "/" in entry else entry for entry in entries))
+    try:
+        entries = [line.split()[0] for line in found.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorruptFileError(f"{found}: can't read this list ({error}); unpack it again") from error
+    names = list(dict.fromkeys(plain_name(_sequence(entry), found) for entry in entries))
     if not names:
         raise DatasetNotFoundError(f"{found}: no sequence in it; one name per line is expected")
     return names
 
 
+def _sequence(entry: str) -> str:
+    """The sequence that a line names, by itself or by the path of a picture of it."""
+    return PurePosixPath(entry).parent.name if PurePosixPath(entry).suffix.lower() in IMAGE_SUFFIXES else entry
+
+
 def _tree(root: Path, resolution: str, annotations: str, missing: Path) -> str:
+    sets = missing.parent
+    if sets.name == "2017" and not sets.is_dir() and any((sets.parent / name).is_dir() for name in ("2016", "480p")):
+        return f"{missing}: missing; this tree has the lists of 2016: pass year=2016"
     return (
-        f"{missing}: missing; a DAVIS tree has {root}/JPEGImages/{resolution}/NAME/00000.jpg, "
+        f"{missing}: missing; {other_root(root, 'JPEGImages', 'ImageSets')}a DAVIS tree has "
+        f"{root}/JPEGImages/{resolution}/NAME/00000.jpg, "
         f"{root}/{annotations}/{resolution}/NAME/00000.png and {root}/ImageSets/2017/val.txt "
         "(2016: ImageSets/2016/val.txt or ImageSets/480p/val.txt)"
     )

@@ -9,6 +9,7 @@ import torch
 from vos_lightning.data.clips import ClipDataset
 from vos_lightning.data.image_motion import moving_image
 from vos_lightning.data.index import VideoRecord
+from vos_lightning.data.names import video_names
 from vos_lightning.data.sampling import ClipKey, ClipSampling, clip_generator
 from vos_lightning.data.squares import read_reduced
 from vos_lightning.errors import DatasetNotFoundError
@@ -47,8 +48,8 @@ class ImageClips(ClipDataset):
     ) -> None:
         """Keep the list; nothing is read yet."""
         videos = [
-            VideoRecord(str(path), path.relative_to(root).with_suffix("").as_posix(), _DURATION, 24.0)
-            for path in images
+            VideoRecord(str(path), name, _DURATION, 24.0)
+            for path, name in zip(images, video_names(images, root), strict=True)
         ]
         super().__init__(videos, sampling, size, clips_per_image, seed)
         self.motion = motion

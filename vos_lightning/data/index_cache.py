@@ -11,17 +11,18 @@ from vos_lightning.errors import VOSError
 from vos_lightning.io.files import atomic_path
 
 # of the format; another number in the file makes it void
-_VERSION = 1
+_VERSION = 2
 
 _log = logging.getLogger(__name__)
 
 
 class Facts(NamedTuple):
-    """Length and rate of a video, or what is wrong with it."""
+    """Length and rate of a video, or what is wrong with it; whether its frames are masks."""
 
     num_frames: int
     fps: float
     fault: str
+    masks: bool
 
 
 class IndexCache:
@@ -41,10 +42,10 @@ class IndexCache:
                 stored = json.loads(self.file.read_bytes())
                 if stored["version"] == _VERSION:
                     self._entries = {
-                        path: ((size, changed), Facts(frames, fps, fault))
-                        for path, (size, changed, frames, fps, fault) in stored["videos"].items()
+                        path: ((size, changed), Facts(frames, fps, fault, masks))
+                        for path, (size, changed, frames, fps, fault, masks) in stored["videos"].items()
                     }
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
                 _log.info("%s: ignoring this index (%s)", self.file, error)
 
     @classmethod

@@ -1,6 +1,8 @@
 """A copy of a dataset that is quick to train on: one small video per video, with key frames close together."""
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
@@ -10,16 +12,21 @@ import av
 from av.error import FFmpegError
 
 from vos_lightning.data.davis import davis_names, davis_year
-from vos_lightning.data.index import find_videos, video_name
+from vos_lightning.data.index import find_videos, holds_masks
+from vos_lightning.data.names import video_names
 from vos_lightning.data.progress import map_files
 from vos_lightning.data.youtube_vos import frames_folder
 from vos_lightning.errors import VOSError
-from vos_lightning.io.files import atomic_path
+from vos_lightning.io.files import atomic_path, list_files
+from vos_lightning.io.frame_folder import IMAGE_SUFFIXES
 from vos_lightning.io.frame_source import FrameSource, scaled_size
 from vos_lightning.io.frames import open_frames
 
 FORMATS = ("videos", "kinetics", "youtube-vos", "davis")
 _MANIFEST = "prepared.json"
+
+# what a killed run leaves behind: temporary files, and folders of shards in the making
+_LEFTOVERS = re.compile(r"\..+\.[0-9]+-[0-9]+\.tmp|\.shard-[^.]+")
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,8 @@ def training_videos(root: str | Path, format: str) -> tuple[list[Path], Path]:
 
     Args:
         root: of the dataset.
-        format: "videos" or "kinetics" (every video below `root`), "youtube-vos" or "davis" (the training split).
+        format: "videos" or "kinetics" (every video below `root`, without folders of masks), "youtube-vos" or "davis"
+            (the training split).
 
     Raises:
         DatasetNotFoundError: the folder isn't of that layout.
@@ -90,7 +98,7 @@ def training_videos(root: str | Path, format: str) -> tuple[list[Path], Path]:
     if format == "davis":
         folder = root / "JPEGImages" / "480p"
         return [folder / name for name in davis_names(root, davis_year(root), "train")], folder
-    return find_videos(root), root
+    return [path for path in find_videos(root) if not holds_masks(path)], root
 
 
 def prepare_dataset(
@@ -103,7 +111,8 @@ def prepare_dataset(
 ) -> PrepareReport:
     """Write a training copy of a dataset, one mp4 per video, for `VideoFolderDataModule`.
 
-    Every file is written whole or not at all, and files that are there are kept: call it again after an interruption.
+    Every file is written whole or not at all. Copies that are there, can be opened and were made of the video as it is
+    now are kept: call it again after an interruption, but not twice at a time.
 
     Args:
         root: the dataset.
@@ -121,13 +130,15 @@ def prepare_dataset(
     claim_folder(output, encoding, root)
     result = PrepareReport(str(output))
 
-    def work(path: Path) -> tuple[str, int, int, int] | VOSError:
+    def work(video: tuple[Path, str]) -> tuple[str, int, int, int] | VOSError:
+        path, name = video
         try:
-            return _prepare(path, output / f"{video_name(path, base)}.mp4", encoding)
+            return _prepare(path, output / f"{name}.mp4", encoding)
         except VOSError as error:
             return error
 
-    for path, done in zip(paths, map_files(work, paths, f"preparing {len(paths)} videos", threads), strict=True):
+    videos = list(zip(paths, video_names(paths, base), strict=True))
+    for path, done in zip(paths, map_files(work, videos, f"preparing {len(paths)} videos", threads), strict=True):
         if isinstance(done, VOSError):
             result.faults.append((str(path), str(done)))
             if report is not None:
@@ -143,7 +154,7 @@ def prepare_dataset(
 
 
 def claim_folder(output: Path, encoding: Encoding, root: Path) -> None:
-    """Make a folder for prepared videos and note their encoding in it.
+    """Make a folder for prepared videos, note their encoding in it, and remove what a killed run left there.
 
     Raises:
         VOSError: the folder holds videos of another encoding, or lies in the dataset.
@@ -152,9 +163,14 @@ def claim_folder(output: Path, encoding: Encoding, root: Path) -> None:
         raise VOSError(f"{output}: lies in {root}; choose a folder outside of the dataset")
     manifest, wanted = output / _MANIFEST, asdict(encoding)
     if manifest.is_file():
-        found = json.loads(manifest.read_text(encoding="utf-8"))
+        try:
+            found = json.loads(manifest.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            raise VOSError(f"{manifest}: can't be read ({error}); choose another folder") from error
         if found != wanted:
             raise VOSError(f"{manifest}: prepared with {found}, now {wanted} is asked for; choose another folder")
+        for leftover in [path for path in output.rglob(".*") if _LEFTOVERS.fullmatch(path.name)]:
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
         return
     output.mkdir(parents=True, exist_ok=True)
     with atomic_path(manifest) as temporary:
@@ -162,22 +178,50 @@ def claim_folder(output: Path, encoding: Encoding, root: Path) -> None:
 
 
 def _prepare(path: Path, target: Path, encoding: Encoding) -> tuple[str, int, int, int]:
-    source, size = open_frames(path), size_on_disk(path)
-    if target.is_file():
+    source, size, origin = open_frames(path), size_on_disk(path), stamp(path)
+    if _origin(target) == origin:
         return "kept", len(source), size, target.stat().st_size
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(target) as temporary:
-        encode_video(source, temporary, encoding)
+        encode_video(source, temporary, encoding, origin)
     return "written", len(source), size, target.stat().st_size
 
 
 def size_on_disk(path: Path) -> int:
     """Bytes of a file, or of the files of a folder."""
-    return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
+    return sum(file.stat().st_size for file in _files(path))
 
 
-def encode_video(source: FrameSource, target: Path, encoding: Encoding) -> None:
+def stamp(path: Path) -> str:
+    """Size and last change of a video, to tell whether a copy is of it as it is now."""
+    changes = [file.stat().st_mtime_ns for file in (path, *_files(path)) if file.exists()]
+    return f"{size_on_disk(path)} bytes, {max(changes, default=0)} ns"
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return list_files(path, IMAGE_SUFFIXES)
+    return [path] if path.is_file() else []
+
+
+def _origin(target: Path) -> str | None:
+    """The stamp that a copy was made with; None if there is no copy, or a broken one."""
+    try:
+        with av.open(str(target.absolute())) as container:
+            origin: str | None = container.metadata.get("comment")
+            return origin
+    except (FFmpegError, OSError, ValueError):
+        return None
+
+
+def encode_video(source: FrameSource, target: Path, encoding: Encoding, origin: str = "") -> None:
     """Write a video as mp4.
+
+    Args:
+        source: the video.
+        target: file to write.
+        encoding: how.
+        origin: `stamp` of the source, kept as the file's comment.
 
     Raises:
         VOSError: it can't be decoded or encoded, or its frames differ in size.
@@ -193,6 +237,7 @@ def encode_video(source: FrameSource, target: Path, encoding: Encoding) -> None:
     size: tuple[int, ...] | None = None
     try:
         with av.open(str(target), "w", format="mp4") as container:
+            container.metadata["comment"] = origin
             rate = Fraction(source.fps).limit_denominator(1001)
             stream = container.add_stream("libx264", rate=rate, options=options)
             stream.codec_context.thread_count = 1

@@ -8,6 +8,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import track
 
+from vos_lightning.errors import VOSError
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -20,7 +22,16 @@ def map_files(work: Callable[[T], R], items: Sequence[T], description: str, thre
         items: what to work on.
         description: shown beside the bar, on standard error, only if that is a terminal.
         threads: None takes two per core, for there is reading to wait for.
+
+    Raises:
+        VOSError: no threads.
     """
+    if threads is not None and threads < 1:
+        raise VOSError(f"threads={threads}: need at least 1")
+    return _map_files(work, items, description, threads)
+
+
+def _map_files(work: Callable[[T], R], items: Sequence[T], description: str, threads: int | None) -> Iterator[R]:
     console = Console(stderr=True)
     pool = ThreadPoolExecutor(threads or min(32, 2 * (os.cpu_count() or 1)))
     try:

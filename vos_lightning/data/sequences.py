@@ -27,11 +27,14 @@ class MaskFolder:
         directory: folder of PNGs.
         names: the frames' names, without suffix; a frame without a PNG has the mask None.
         merge: all labels are one object, and its id is kept as 255 (DAVIS 2016).
+        size: (H, W) that every mask must have, that of the frames; None takes any.
     """
 
-    def __init__(self, directory: str | Path, names: Sequence[str], merge: bool = False) -> None:
+    def __init__(
+        self, directory: str | Path, names: Sequence[str], merge: bool = False, size: tuple[int, int] | None = None
+    ) -> None:
         """Keep the names; nothing is read yet."""
-        self.directory, self.names, self.merge = Path(directory), list(names), merge
+        self.directory, self.names, self.merge, self.size = Path(directory), list(names), merge, size
 
     def __len__(self) -> int:
         """Frames, with or without a mask."""
@@ -46,11 +49,19 @@ class MaskFolder:
         """Ids of one frame, void as background.
 
         Raises:
-            MaskError: not an id mask.
+            MaskError: not an id mask, or not of the frames' size.
             CorruptFileError: not decodable.
         """
         path = self.paths.get(self.names[index])
-        return None if path is None else clean_ids(read_mask(path), self.merge)
+        if path is None:
+            return None
+        mask = read_mask(path)
+        if self.size is not None and mask.shape != self.size:
+            raise MaskError(
+                f"{path}: {mask.shape[0]}x{mask.shape[1]}, but the frames of the sequence {self.directory.name} are "
+                "{}x{}; give masks and frames of one resolution".format(*self.size)
+            )
+        return clean_ids(mask, self.merge)
 
     def annotated(self) -> list[int]:
         """Indices of the frames that have a mask, without reading any."""
@@ -123,11 +134,11 @@ class SequenceDataset(Dataset[dict[str, Any]]):
 
         Raises:
             DatasetNotFoundError: frames or masks are missing.
-            MaskError: a prompt shows none of its objects.
+            MaskError: no prompt, or one that shows none of its objects or isn't of the frames' size.
         """
         record = self.records[index]
         frames = open_frames(record.frames)
-        masks = MaskFolder(record.masks, frames.names, record.merge)
+        masks = MaskFolder(record.masks, frames.names, record.merge, frames.size)
         prompts = _prompts(record, masks)
         first = min(prompts)
         return {
@@ -157,7 +168,9 @@ def _required(record: SequenceRecord, names: Sequence[str]) -> list[int] | None:
 
 def _prompts(record: SequenceRecord, masks: MaskFolder) -> dict[int, Mask]:
     """Masks given to the tracker, by frame index: of each introducing frame only the ids it introduces."""
-    introduced = record.prompts or {masks.names[0]: []}
+    introduced: dict[str, list[int]] = {masks.names[0]: []} if record.prompts is None else record.prompts
+    if not introduced:
+        raise MaskError(f"{record.frames}: no object of {record.name} enters in a frame; sequence can't be tracked")
     prompts: dict[int, Mask] = {}
     for name, ids in introduced.items():
         if name not in masks.paths or name not in masks.names:

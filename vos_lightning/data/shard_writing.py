@@ -1,5 +1,6 @@
 """A training copy of a dataset as tar shards, for machines that read it over a network."""
 
+import hashlib
 import json
 import shutil
 import tarfile
@@ -7,13 +8,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from vos_lightning.data.index import video_name
+from vos_lightning.data.names import video_names
 from vos_lightning.data.prepare import (
     Encoding,
     PrepareReport,
     claim_folder,
     encode_video,
     size_on_disk,
+    stamp,
     training_videos,
 )
 from vos_lightning.data.progress import map_files
@@ -25,6 +27,9 @@ SHARD_LIST = "shards.json"
 
 # of a shard: frames, bytes of its sources, and the videos left out
 _Done = tuple[int, int, list[tuple[str, str]]]
+
+# number, path and name
+_Video = tuple[int, Path, str]
 
 
 def prepare_shards(
@@ -39,8 +44,8 @@ def prepare_shards(
     """Write the training videos of a dataset as WebDataset shards, for `ShardDataModule`.
 
     A shard holds ``KEY.mp4`` and ``KEY.json`` (name, num_frames, fps) of each video; videos are dealt out in turn, so
-    shards are of equal length. Shards are written whole or not at all, and those that are there are kept; the list of
-    shards is written last.
+    shards are of equal length. Shards are written whole or not at all; those that are there, whole and of the videos as
+    they are now are kept; the list of shards is written last.
 
     Args:
         root: the dataset.
@@ -62,10 +67,15 @@ def prepare_shards(
     targets = [output / f"shard-{number:05d}-of-{shards:05d}.tar" for number in range(shards)]
     if any(path not in targets for path in output.glob("shard-*.tar")):
         raise VOSError(f"{output}: holds another number of shards than {shards}; choose another folder")
-    kept = [target for target in targets if target.is_file()]
+    videos = list(zip(range(len(paths)), paths, video_names(paths, base), strict=True))
+    origins = [_shard_stamp(videos[number::shards]) for number in range(shards)]
+    kept = [target for target, origin in zip(targets, origins, strict=True) if _origin(target) == origin]
 
     def work(number: int) -> _Done:
-        return _write_shard(targets[number], list(enumerate(paths))[number::shards], base, encoding)
+        own = videos[number::shards]
+        if targets[number] in kept:
+            return 0, sum(size_on_disk(path) for _, path, _ in own), []
+        return _write_shard(targets[number], own, encoding, origins[number])
 
     result = PrepareReport(str(output))
     for frames, before, faults in map_files(work, range(shards), f"writing {shards} shards", threads):
@@ -90,22 +100,36 @@ def count_videos(shard: Path) -> int:
         return sum(name.endswith(".mp4") for name in tar.getnames())
 
 
-def _write_shard(target: Path, videos: list[tuple[int, Path]], base: Path, encoding: Encoding) -> _Done:
-    sizes = sum(size_on_disk(path) for _, path in videos)
-    if target.is_file():
-        return 0, sizes, []
+def _shard_stamp(videos: list[_Video]) -> str:
+    """Tells whether a shard is of these videos as they are now."""
+    stamps = json.dumps([(number, name, stamp(path)) for number, path, name in videos])
+    return hashlib.sha1(stamps.encode(), usedforsecurity=False).hexdigest()
+
+
+def _origin(target: Path) -> str | None:
+    """The stamp that a shard was made with; None if there is no shard, or a broken one."""
+    try:
+        with tarfile.open(target) as tar:
+            tar.getnames()
+            return tar.pax_headers.get("comment")
+    except (tarfile.TarError, OSError):
+        return None
+
+
+def _write_shard(target: Path, videos: list[_Video], encoding: Encoding, origin: str) -> _Done:
+    sizes = sum(size_on_disk(path) for _, path, _ in videos)
     frames, faults = 0, []
     folder = Path(tempfile.mkdtemp(prefix=".shard-", dir=target.parent))
     try:
-        with atomic_path(target) as temporary, tarfile.open(temporary, "w") as tar:
-            for number, path in videos:
+        with atomic_path(target) as temporary, tarfile.open(temporary, "w", pax_headers={"comment": origin}) as tar:
+            for number, path, name in videos:
                 try:
                     source = open_frames(path)
                     encode_video(source, folder / f"{number:08d}.mp4", encoding)
                 except VOSError as error:
                     faults.append((str(path), str(error)))
                     continue
-                facts = {"name": video_name(path, base), "num_frames": len(source), "fps": source.fps}
+                facts = {"name": name, "num_frames": len(source), "fps": source.fps}
                 (folder / f"{number:08d}.json").write_text(json.dumps(facts), encoding="utf-8")
                 for suffix in ("json", "mp4"):
                     tar.add(folder / f"{number:08d}.{suffix}", f"{number:08d}.{suffix}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vos_lightning.data.names import object_id, other_root, plain_name
 from vos_lightning.data.sequences import SequenceRecord
 from vos_lightning.errors import CorruptFileError, DatasetNotFoundError, VOSError
 
@@ -73,31 +74,37 @@ def read_meta(path: str | Path) -> list[YouTubeVOSVideo]:
     Raises:
         DatasetNotFoundError: no such file.
         CorruptFileError: not JSON, or not of this shape.
+        VOSError: a name that can't be one, or an id that isn't from 1 to 254.
     """
     path = Path(path)
     try:
         videos: dict[str, Any] = json.loads(path.read_bytes())["videos"]
-        return [_video(name, entry["objects"]) for name, entry in videos.items()]
+        return [_video(plain_name(name, path), entry["objects"], path) for name, entry in videos.items()]
+    except VOSError:
+        raise
     except OSError as error:
         raise DatasetNotFoundError(f"{path}: can't read it ({error.strerror}); unpack the split's meta.json") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CorruptFileError(f"{path}: no YouTube-VOS meta.json ({error!r}); unpack it again") from error
 
 
-def _video(name: str, objects: dict[str, Any]) -> YouTubeVOSVideo:
+def _video(name: str, objects: dict[str, Any], path: Path) -> YouTubeVOSVideo:
     introduced: dict[str, list[int]] = {}
     required: set[str] = set()
-    for object_id, entry in objects.items():
+    categories: dict[int, str] = {}
+    for key, entry in objects.items():
+        number = object_id(key, path)
+        categories[number] = str(entry.get("category", ""))
         # sorted: the first frame by name introduces the object, whatever the order of the file
-        frames = sorted(entry["frames"])
+        frames = sorted(plain_name(frame, path) for frame in entry["frames"])
         if frames:
-            introduced.setdefault(frames[0], []).append(int(object_id))
+            introduced.setdefault(frames[0], []).append(number)
             required.update(frames)
     return YouTubeVOSVideo(
         name,
         {frame: sorted(introduced[frame]) for frame in sorted(introduced)},
         sorted(required),
-        {int(object_id): str(entry.get("category", "")) for object_id, entry in objects.items()},
+        categories,
     )
 
 
@@ -155,7 +162,8 @@ def other_release(year: str, split: str, count: int) -> str | None:
 
 def _tree(root: Path, split: str, missing: Path) -> str:
     return (
-        f"{missing}: missing; a YouTube-VOS tree has {root}/{split}/JPEGImages/VIDEO/00000.jpg, "
+        f"{missing}: missing; {other_root(root, split)}a YouTube-VOS tree has "
+        f"{root}/{split}/JPEGImages/VIDEO/00000.jpg, "
         f"{root}/{split}/Annotations/VIDEO/00000.png, {root}/{split}/meta.json, "
         f"and {root}/all_frames/{split}_all_frames/JPEGImages for all frames"
     )

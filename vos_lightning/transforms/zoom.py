@@ -1,5 +1,6 @@
 """Zoomed-in views of past frames, which make CT-VOS see objects at several scales (CT-VOS, section 3.4, Table 7)."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -28,10 +29,7 @@ def zoom_views(
         VOSError: more frames than the clip has past ones, or a level below 1.
     """
     batch, length, _, height, width = frames.shape
-    if not 1 <= num_frames <= length - 1:
-        raise VOSError(f"zoom_frames={num_frames}: a clip of {length} frames has {length - 1} past ones")
-    if not levels or min(levels) < 1:
-        raise VOSError(f"zoom_levels={tuple(levels)}: magnifications are at least 1")
+    check_zoom(levels, num_frames, length)
     # the tag keeps these draws apart from those of the augmentation, which has the same seed
     draws = uniform_draws(seeds, length - 1 + 2 * num_frames * len(levels), tag=1)
     places = draws[:, : length - 1].argsort(dim=1)[:, :num_frames]
@@ -46,3 +44,15 @@ def zoom_views(
                 part = frames[clip, place, None, :, top : top + tall, left : left + wide]
                 views[clip, frame, level] = F.interpolate(part, size=(height, width), mode="bilinear")[0]
     return views.flatten(1, 2), places
+
+
+def check_zoom(levels: Sequence[float], num_frames: int, length: int) -> None:
+    """Refuse views that no clip of `length` frames has; see `zoom_views`.
+
+    Raises:
+        VOSError: more frames than the clip has past ones, or a level that isn't a number from 1 on.
+    """
+    if not 1 <= num_frames <= length - 1:
+        raise VOSError(f"zoom_frames={num_frames}: a clip of {length} frames has {length - 1} past ones")
+    if not levels or not all(1 <= level < math.inf for level in levels):
+        raise VOSError(f"zoom_levels={tuple(levels)}: magnifications are at least 1")

@@ -5,7 +5,8 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from vos_lightning.data import VideoFolderDataModule
+from vos_lightning.data import VideoFolderDataModule, write_davis_tree
+from vos_lightning.data.synthetic_data import SyntheticSpec
 from vos_lightning.errors import DatasetNotFoundError, VOSError
 
 OPTIONS = {"batch_size": 4, "num_workers": 0, "crop_size": 24, "short_side": 40, "colour_jitter": 0.5, "seed": 3}
@@ -180,3 +181,28 @@ def test_gaps_in_seconds_reach_the_clips(videos):
     datamodule.setup("fit")
     item = datamodule._train[1]["frames"].float().mean(dim=(1, 2, 3))
     assert item[1] - item[0] == pytest.approx(10, abs=1.5)  # 10 frames per second, 5 grey levels per frame
+
+
+def test_masks_beside_the_videos_are_left_out_with_one_note(tmp_path):
+    write_davis_tree(tmp_path, train=(1, 2), val=(3,), spec=SyntheticSpec(4, (48, 64), 1))
+    datamodule = module(tmp_path)
+    with pytest.warns(UserWarning, match="synthetic-00001: left out with 2 more folders") as caught:
+        datamodule.setup("fit")
+    assert sum("left out" in str(warning.message) for warning in caught) == 1
+    names = [video.name for video in datamodule.index().videos]
+    assert names == [f"JPEGImages/480p/synthetic-0000{index}" for index in (1, 2, 3)]
+
+
+def test_equal_stems_have_distinct_names_and_either_can_be_skipped(make, tmp_path):
+    for name in ("a.mp4", "a.mov"):
+        make.video(tmp_path / name, make.frames(4))
+    assert sorted(batches(module(tmp_path))[0]["sequence"]) == ["a.mov", "a.mp4"]
+    (tmp_path / "skip.txt").write_text("a.mov\n")
+    datamodule = module(tmp_path, skip_list=str(tmp_path / "skip.txt"))
+    assert [video.path for video in datamodule.index().videos] == [str(tmp_path / "a.mp4")]
+
+
+@pytest.mark.parametrize("options", [{"zoom_levels": (0.5,)}, {"zoom_levels": (2.0,), "zoom_frames": 2}])
+def test_zooms_that_no_clip_has_are_refused_at_once(tmp_path, options):
+    with pytest.raises(VOSError, match=list(options)[-1]):
+        module(tmp_path, **options)

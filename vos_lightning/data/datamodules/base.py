@@ -12,14 +12,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from vos_lightning.data.clips import ClipDataset, collate_clips
 from vos_lightning.data.davis import davis_sequences, davis_year
-from vos_lightning.data.index import VideoIndex, index_videos, read_skip_list, video_name
+from vos_lightning.data.index import VideoIndex, index_videos, read_skip_list
 from vos_lightning.data.index_cache import IndexCache
 from vos_lightning.data.loading import ClipLoader
+from vos_lightning.data.names import video_names
 from vos_lightning.data.sampling import ClipSampler, ClipSampling
 from vos_lightning.data.sequences import SequenceDataset
 from vos_lightning.errors import DatasetNotFoundError, VOSError
 from vos_lightning.transforms.clips import ClipAugmentation
-from vos_lightning.transforms.zoom import zoom_views
+from vos_lightning.transforms.zoom import check_zoom, zoom_views
 
 
 class ClipDataModule(pl.LightningDataModule):
@@ -82,6 +83,8 @@ class ClipDataModule(pl.LightningDataModule):
         self.short_side = short_side
         self.clips_per_video = clips_per_video
         self.zoom_levels, self.zoom_frames = tuple(zoom_levels), zoom_frames
+        if self.zoom_levels:
+            check_zoom(self.zoom_levels, zoom_frames, clip_length)
         self.limit_videos, self.skip_list = limit_videos, skip_list
         self.seed = seed
         self.val_root = val_root
@@ -111,8 +114,8 @@ class ClipDataModule(pl.LightningDataModule):
         """Those whose name, or file name with or without suffix, isn't on the skip-list."""
         if self.skip_list is None:
             return paths
-        skip, root = read_skip_list(self.skip_list), self.videos_root()
-        kept = [path for path in paths if skip.isdisjoint((video_name(path, root), path.name, path.stem))]
+        skip, names = read_skip_list(self.skip_list), video_names(paths, self.videos_root())
+        kept = [path for path, name in zip(paths, names, strict=True) if skip.isdisjoint((name, path.name, path.stem))]
         rank_zero_info(f"{self.skip_list}: leaves out {len(paths) - len(kept)} of {len(paths)}")
         return kept
 
@@ -131,9 +134,11 @@ class ClipDataModule(pl.LightningDataModule):
         Raises:
             DatasetNotFoundError: not one can be used.
         """
-        videos, faults = self.index()
+        videos, faults, masks = self.index()
         for name, reason in faults:
             self._report(name, reason, rank_zero_warn)
+        if masks:
+            rank_zero_warn(f"{masks[0]}: left out with {len(masks) - 1} more folders, for palette PNGs are masks")
         if not videos:
             raise DatasetNotFoundError(f"{self.root}: none of the {len(faults)} videos can be trained on")
         frames = sum(video.num_frames for video in videos)

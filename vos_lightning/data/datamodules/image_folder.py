@@ -13,7 +13,7 @@ from vos_lightning.data.index import draw_subset
 class ImageFolderDataModule(ClipDataModule):
     """Clips filmed from the pictures below `root` by a camera that drifts, turns, tilts and zooms.
 
-    An epoch is ``clips_per_video`` clips of each picture.
+    The light changes from frame to frame too, a little. An epoch is ``clips_per_video`` clips of each picture.
 
     Args:
         root: folder of pictures, at any depth.
