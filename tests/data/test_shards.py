@@ -62,7 +62,10 @@ def test_stale_and_broken_shards_are_written_again(make, tmp_path):
 
 def test_bad_videos_are_left_out_and_named(spoiled, tmp_path_factory):
     root, bad = spoiled
-    report = prepare_shards(root, tmp_path_factory.mktemp("out"), 3, encoding=SMALL)
+    output = tmp_path_factory.mktemp("out")
+    report = prepare_shards(root, output, 3, encoding=SMALL)
+    again = prepare_shards(root, output, 3, encoding=SMALL)
+    assert (again.kept, [path for path, _ in again.faults]) == (7, [path for path, _ in report.faults])
     assert sorted(path for path, _ in report.faults) == sorted(str(path) for path in bad if path.stem != "single")
     assert report.written == 7
 

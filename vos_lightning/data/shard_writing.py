@@ -74,7 +74,9 @@ def prepare_shards(
     def work(number: int) -> _Done:
         own = videos[number::shards]
         if targets[number] in kept:
-            return 0, sum(size_on_disk(path) for _, path, _ in own), []
+            there = _numbers(targets[number])
+            faults = [(str(path), f"{path}: left out of {targets[number]}") for n, path, _ in own if n not in there]
+            return 0, sum(size_on_disk(path) for _, path, _ in own), faults
         return _write_shard(targets[number], own, encoding, origins[number])
 
     result = PrepareReport(str(output))
@@ -85,7 +87,7 @@ def prepare_shards(
         if report is not None:
             for path, reason in faults:
                 report(path, reason)
-    counts = {target.name: count_videos(target) for target in targets}
+    counts = {target.name: len(_numbers(target)) for target in targets}
     with atomic_path(output / SHARD_LIST) as temporary:
         temporary.write_text(json.dumps({"shards": counts}, indent=1), encoding="utf-8")
     result.kept = sum(counts[target.name] for target in kept)
@@ -94,10 +96,10 @@ def prepare_shards(
     return result
 
 
-def count_videos(shard: Path) -> int:
-    """Videos in a shard."""
+def _numbers(shard: Path) -> set[int]:
+    """Numbers of the videos in a shard."""
     with tarfile.open(shard) as tar:
-        return sum(name.endswith(".mp4") for name in tar.getnames())
+        return {int(Path(name).stem) for name in tar.getnames() if name.endswith(".mp4")}
 
 
 def _shard_stamp(videos: list[_Video]) -> str:
