@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; None takes the process' own.
 
     Returns:
-        The exit code: 0, or 2 for bad input, which is said in one line on stderr.
+        The exit code: 0, 2 for bad input, which is said in one line on stderr, or 130 when interrupted.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -86,6 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         _silence_stdout()
         return 0
+    except KeyboardInterrupt:
+        print("vos-lightning: interrupted; what was written is whole", file=sys.stderr)
+        return 130
     except OSError as error:  # a full disk, a folder that can't be read: the user's to mend as well
         _silence_stdout()
         return _fail(str(error))

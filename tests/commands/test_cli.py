@@ -83,6 +83,32 @@ def test_segment_numbers_the_frames_of_a_video_file(capsys, video, moving_square
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"{i:05d}.png" for i in range(6)]
 
 
+def test_masks_never_go_over_the_frames(capsys, video):
+    frames, mask = video
+    before = {path.name: path.read_bytes() for path in frames.iterdir()}
+    code, _, err = run(capsys, "segment", frames, "--mask", mask, "--output", frames, "--weights", "lab")
+    assert code == 2
+    assert "choose another folder" in err
+    assert {path.name: path.read_bytes() for path in frames.iterdir()} == before
+
+
+def test_an_interrupt_is_answered_in_one_line(capsys, video, monkeypatch, tmp_path):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vos_lightning.commands.segment.segment", interrupt)
+    code, _, err = run(capsys, "segment", video[0], "--mask", video[1], "--output", tmp_path / "out")
+    assert code == 130
+    assert err.count("\n") == 1
+
+
+def test_validation_without_sequences_is_refused(capsys, davis_tree):
+    data = ["--data=vos_lightning.data.VideoFolderDataModule", f"--data.init_args.root={davis_tree / 'JPEGImages'}"]
+    code, _, err = run(capsys, "validate", "--model=vos_lightning.MAST", "--model.init_args.width=0.125", *data)
+    assert code == 2
+    assert "pass val_root" in err
+
+
 def test_bad_input_ends_with_one_line_and_code_2(capsys, video, tmp_path):
     frames, mask = video
     rng = np.random.default_rng(0)

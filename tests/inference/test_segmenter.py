@@ -147,3 +147,44 @@ def test_frames_that_are_not_rgb_bytes_are_refused(segmenter, moving_square, fra
 def test_a_video_without_frames_is_refused(segmenter, moving_square):
     with pytest.raises(VOSError, match="no frame"):
         list(segmenter.segment([], moving_square[1][0]))
+
+
+def test_a_source_may_use_one_buffer_for_all_frames(segmenter, moving_square):
+    frames, truth = moving_square
+
+    def one_buffer():
+        buffer = np.empty_like(frames[0])
+        for frame in frames:
+            buffer[:] = frame
+            yield buffer
+
+    for mask, expected in zip(
+        segmenter.segment(one_buffer(), truth[0]), segmenter.segment(frames, truth[0]), strict=True
+    ):
+        assert np.array_equal(mask, expected)
+
+
+def test_objects_given_one_by_one_for_the_same_frame_are_all_followed(segmenter, moving_square):
+    frames, truth = moving_square
+    other = np.zeros_like(truth[0])
+    other[45:58, 60:80] = 4
+    segmenter.add_object(other, at=0)
+    assert set(np.unique(next(segmenter.segment(frames, truth[0])))) == {0, 4, 9}
+
+
+@pytest.mark.parametrize("at", [-1, 2.5, "3"])
+def test_an_index_that_no_frame_has_is_refused(segmenter, moving_square, at):
+    with pytest.raises(MaskError, match="expected the index of a frame"):
+        segmenter.add_object(moving_square[1][0], at=at)
+
+
+@pytest.mark.parametrize("frames", [None, 3, [object()], ["a.png"]])
+def test_frames_that_are_no_frames_are_refused(segmenter, moving_square, frames):
+    with pytest.raises(VOSError, match="expected"):
+        list(segmenter.segment(frames, moving_square[1][0]))
+
+
+@pytest.mark.parametrize("options", [{"device": "banana"}, {"device": "cuda:99"}, {"max_size": 0}, {"max_size": 20.5}])
+def test_options_that_make_no_sense_are_refused_at_once(options):
+    with pytest.raises(VOSError, match=next(iter(options))):
+        VideoSegmenter(weights="lab", **options)

@@ -61,6 +61,8 @@ def segment(
     Raises:
         VOSError: input that can't be used.
     """
+    if output.resolve() == video.resolve():
+        raise VOSError(f"{output} holds the frames themselves; choose another folder for the masks")
     source = open_frames(video)
     palette = read_palette(mask)
     masks = VideoSegmenter(weights, device, max_size).segment(source, mask)

@@ -48,9 +48,9 @@ class VideoSegmenter:
     def __init__(
         self, weights: str | Path = "default", device: str | torch.device = "auto", max_size: int | None = None
     ) -> None:
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(device)
+        if max_size is not None and (max_size < 1 or max_size != int(max_size)):
+            raise VOSError(f"max_size is {max_size}; expected whole pixels, 1 or more, or None")
+        self.device = _usable_device(device)
         self.max_size = max_size
         self._tracker = _to_device(load_tracker(weights), self.device)
         self._added: dict[int, np.ndarray] = {}
@@ -60,9 +60,12 @@ class VideoSegmenter:
 
         Args:
             mask: (H, W) ids of the new objects, 0 elsewhere: an array, a tensor, or a PNG file.
-            at: index of the frame that the mask belongs to.
+            at: index of the frame that the mask belongs to. Masks given for one frame are put over one another.
+
+        Raises:
+            MaskError: a mask that can't be used, or an index that no frame has.
         """
-        self._added[at] = as_mask(mask)
+        self._added = _given(self._added, {at: mask})
 
     def segment(
         self,
@@ -84,22 +87,25 @@ class VideoSegmenter:
         Raises:
             VOSError: a video that can't be read, a mask that doesn't fit or holds no object.
         """
-        given = {t: as_mask(m) for t, m in {**self._added, **(prompts or {})}.items()}
+        first = {} if mask is None else {0: mask}
+        given = _given(_given(self._added, first), prompts or {})
         self._added = {}
-        if mask is not None:
-            given[0] = as_mask(mask)
         if not given:
             raise MaskError("no mask was given: pass the first frame's, or add_object for a later one")
         source = open_frames(frames) if isinstance(frames, str | Path) else frames
+        if not isinstance(source, Iterable):
+            raise VOSError(f"frames are {type(frames).__name__}; expected a path or an iterable of RGB frames")
         return self._run(source, given)
 
     def _run(self, frames: Iterable[Frame], given: dict[int, np.ndarray]) -> Iterator[np.ndarray]:
         tracker = self._tracker
         propagator = Propagator(tracker.encoder, tracker.reference_encoder, tracker.settings, self.max_size)
         count = 0
-        for t, frame in enumerate(BackgroundReader(frames)):
+        # copied as they are read ahead: whoever makes the frames may use one buffer for all of them
+        copies = (_as_frame(frame, t).clone() for t, frame in enumerate(frames))
+        for t, frame in enumerate(BackgroundReader(copies)):
             mask = torch.from_numpy(given[t]).to(self.device) if t in given else None
-            yield propagator.step(_as_frame(frame, t).to(self.device), mask).cpu().numpy()
+            yield propagator.step(frame.to(self.device), mask).cpu().numpy()
             count += 1
         if count == 0:
             raise VOSError("the video has no frame")
@@ -128,9 +134,36 @@ def as_mask(mask: Mask) -> np.ndarray:
     return array
 
 
+def _given(masks: Mapping[int, np.ndarray], more: Mapping[int, Mask]) -> dict[int, np.ndarray]:
+    """Masks by frame, with more of them put over those of the same frame."""
+    result = dict(masks)
+    for t, mask in more.items():
+        if not isinstance(t, int) or t < 0:
+            raise MaskError(f"a mask was given for frame {t!r}; expected the index of a frame, 0 or more")
+        top = as_mask(mask)
+        if t in result and result[t].shape == top.shape:
+            top = np.where(top == 0, result[t], top)
+        result[t] = top
+    return result
+
+
+def _usable_device(device: str | torch.device) -> torch.device:
+    """The device, once it has proved to be there."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise VOSError(f"device {str(device)!r} can't be used here: {reason}; 'auto' takes what is there") from error
+
+
 def _as_frame(frame: Frame, t: int) -> Tensor:
     """A (3, H, W) uint8 tensor."""
-    tensor = torch.as_tensor(frame)
+    try:
+        tensor = torch.as_tensor(frame if isinstance(frame, Tensor) else np.asarray(frame))
+    except TypeError as error:
+        raise VOSError(f"frame {t} is {type(frame).__name__}; expected uint8 RGB, (H, W, 3)") from error
     if tensor.dtype != torch.uint8 or tensor.dim() != 3 or 3 not in (tensor.shape[0], tensor.shape[-1]):
         raise VOSError(
             f"frame {t} is {tensor.dtype} {tuple(tensor.shape)}; expected uint8 RGB, (H, W, 3) or a tensor (3, H, W)"

@@ -157,8 +157,14 @@ class ClipDataModule(pl.LightningDataModule):
             self.index()
 
     def setup(self, stage: str) -> None:
-        """Find what the stage needs; the index of the training videos once."""
+        """Find what the stage needs; the index of the training videos once.
+
+        Raises:
+            VOSError: there is nothing to validate on where this is all that was asked for.
+        """
         self._evaluation = self.sequences(stage)
+        if stage == "validate" and self._evaluation is None:
+            raise VOSError(f"{self.root}: nothing to validate on; pass val_root, a DAVIS tree with ground truth")
         if stage == "fit" and self._train is None:
             self._train = self.clips()
 
