@@ -1,6 +1,7 @@
 """Point at objects in a video and follow them: the library's front door."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 from vos_lightning.errors import MaskError, VOSError
 from vos_lightning.inference.propagation import Propagator
 from vos_lightning.inference.weights import Tracker, load_tracker
-from vos_lightning.io.frames import open_frames
+from vos_lightning.io.frames import FrameSource, open_frames
 from vos_lightning.io.masks import read_mask
 from vos_lightning.io.prefetch import BackgroundReader
 
@@ -101,11 +102,12 @@ class VideoSegmenter:
         tracker = self._tracker
         propagator = Propagator(tracker.encoder, tracker.reference_encoder, tracker.settings, self.max_size)
         count = 0
-        # copied as they are read ahead: whoever makes the frames may use one buffer for all of them
-        copies = (_as_frame(frame, t).clone() for t, frame in enumerate(frames))
-        for t, frame in enumerate(BackgroundReader(copies)):
+        if not isinstance(frames, FrameSource):
+            # copied as they are read ahead: whoever makes the frames may use one buffer for all of them
+            frames = (frame.clone() if isinstance(frame, Tensor) else copy(frame) for frame in frames)
+        for t, frame in enumerate(BackgroundReader(frames)):
             mask = torch.from_numpy(given[t]).to(self.device) if t in given else None
-            yield propagator.step(frame.to(self.device), mask).cpu().numpy()
+            yield propagator.step(_as_frame(frame, t).to(self.device), mask).cpu().numpy()
             count += 1
         if count == 0:
             raise VOSError("the video has no frame")
