@@ -107,7 +107,7 @@ class ClipDataModule(pl.LightningDataModule):
         return self.root
 
     def paths(self) -> Sequence[Path]:
-        """The training videos: files and folders of frames."""
+        """The training videos: files and folders of frames. Those that train on something else override `clips`."""
         raise NotImplementedError
 
     def without_skipped(self, paths: Sequence[Path]) -> Sequence[Path]:
