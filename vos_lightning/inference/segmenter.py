@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from vos_lightning.errors import MaskError, VOSError
-from vos_lightning.inference.propagation import Propagator
-from vos_lightning.inference.weights import Tracker, load_tracker
+from vos_lightning.inference.weights import load_tracker
 from vos_lightning.io.frames import FrameSource, open_frames
 from vos_lightning.io.masks import read_mask
 from vos_lightning.io.prefetch import BackgroundReader
@@ -53,7 +52,8 @@ class VideoSegmenter:
             raise VOSError(f"max_size is {max_size}; expected whole pixels, 1 or more, or None")
         self.device = _usable_device(device)
         self.max_size = max_size
-        self._tracker = _to_device(load_tracker(weights), self.device)
+        self._tracker = load_tracker(weights)
+        self._tracker.to(self.device)
         self._added: dict[int, np.ndarray] = {}
 
     def add_object(self, mask: Mask, at: int) -> None:
@@ -99,8 +99,7 @@ class VideoSegmenter:
         return self._run(source, given)
 
     def _run(self, frames: Iterable[Frame], given: dict[int, np.ndarray]) -> Iterator[np.ndarray]:
-        tracker = self._tracker
-        propagator = Propagator(tracker.encoder, tracker.reference_encoder, tracker.settings, self.max_size)
+        propagator = self._tracker.propagator(self.max_size)
         count = 0
         if not isinstance(frames, FrameSource):
             # copied as they are read ahead: whoever makes the frames may use one buffer for all of them
@@ -172,10 +171,3 @@ def _as_frame(frame: Frame, t: int) -> Tensor:
         )
     channels_last = not isinstance(frame, Tensor) or tensor.shape[0] != 3
     return tensor.permute(2, 0, 1) if channels_last and tensor.shape[-1] == 3 else tensor
-
-
-def _to_device(tracker: Tracker, device: torch.device) -> Tracker:
-    for network in (tracker.encoder, tracker.reference_encoder):
-        if network is not None:
-            network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    return tracker

@@ -1,39 +1,24 @@
 """Weights by name or path -> networks ready to track. Nothing is unpickled."""
 
 import json
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from vos_lightning.errors import CorruptFileError, VOSError
 from vos_lightning.inference.memory_bank import ReferencePolicy
 from vos_lightning.inference.propagation import PropagationSettings
+from vos_lightning.inference.trackers import ReconstructionTracker, Tracker
 from vos_lightning.models.lab_patches import LabPatches
 from vos_lightning.models.reconstruction import ReconstructionEncoder
 
 DEFAULT_WEIGHTS = "mast_default.safetensors"
 # Patches of colours resemble one another more than learned features do.
 LAB_TEMPERATURE = 1 / 40
-
-
-@dataclass(frozen=True)
-class Tracker:
-    """What a `Propagator` needs: the networks and how to read out masks.
-
-    Args:
-        encoder: Φ_q.
-        reference_encoder: Φ_r, None where it is Φ_q.
-        settings: of the readout.
-    """
-
-    encoder: nn.Module
-    reference_encoder: nn.Module | None
-    settings: PropagationSettings
 
 
 def load_tracker(weights: str | Path) -> Tracker:
@@ -47,7 +32,7 @@ def load_tracker(weights: str | Path) -> Tracker:
         CorruptFileError: the file can't be read.
     """
     if str(weights) == "lab":
-        return Tracker(LabPatches(), None, PropagationSettings(temperature=LAB_TEMPERATURE))
+        return ReconstructionTracker(LabPatches(), None, PropagationSettings(temperature=LAB_TEMPERATURE))
     if str(weights) == "default":
         with resources.as_file(resources.files("vos_lightning.weights") / DEFAULT_WEIGHTS) as path:
             return _build(*_read_safetensors(path), path)
@@ -92,7 +77,7 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return checkpoint["state_dict"], checkpoint.get("hyper_parameters", {})
 
 
-def _build(state: dict[str, Tensor], hparams: dict[str, Any], path: Path) -> Tracker:
+def _build(state: dict[str, Tensor], hparams: dict[str, Any], path: Path) -> ReconstructionTracker:
     try:
         encoder = ReconstructionEncoder(hparams["width"], hparams["feature_dim"], hparams["normalize"])
         settings = PropagationSettings(
@@ -109,7 +94,7 @@ def _build(state: dict[str, Tensor], hparams: dict[str, Any], path: Path) -> Tra
             reference_encoder.load_state_dict(momentum)
     except (KeyError, TypeError, RuntimeError) as error:
         raise VOSError(f"{path} does not hold weights of MAST: {str(error).splitlines()[0]}") from error
-    return Tracker(encoder, reference_encoder, settings)
+    return ReconstructionTracker(encoder, reference_encoder, settings)
 
 
 def _with_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """What the tracking tasks share: validation by whole sequences, and prediction."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,20 +9,28 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from vos_lightning.inference.propagation import Propagator
+from vos_lightning.inference.trackers import SequenceTracker
 from vos_lightning.metrics import JFMeasure
+
+# Sees each frame of a sequence with its masks: (evaluation item, index of the frame, frame (H, W, 3), ids (H, W)).
+Observer = Callable[[dict[str, Any], int, np.ndarray, np.ndarray], None]
 
 
 class TrackingTask(pl.LightningModule, ABC):
-    """A LightningModule that tracks: subclasses say how (`propagator`) and how they learn (`training_step`)."""
+    """A LightningModule that tracks: subclasses say how (`propagator`) and how they learn (`training_step`).
+
+    Attributes:
+        observers: called with every mask as it comes, in validation, test and prediction.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.val_jf = JFMeasure()
         self.test_jf = JFMeasure()
+        self.observers: list[Observer] = []
 
     @abstractmethod
-    def propagator(self) -> Propagator:
+    def propagator(self) -> SequenceTracker:
         """A tracker for one sequence."""
 
     def track(self, sequence: dict[str, Any]) -> Iterator[np.ndarray]:
@@ -32,7 +40,10 @@ class TrackingTask(pl.LightningModule, ABC):
             prompt = sequence["prompts"].get(t)
             mask = None if prompt is None else torch.as_tensor(prompt, device=self.device)
             image = torch.from_numpy(frame).permute(2, 0, 1).to(self.device)
-            yield propagator.step(image, mask).cpu().numpy()
+            ids = propagator.step(image, mask).cpu().numpy()
+            for observer in self.observers:
+                observer(sequence, t, frame, ids)
+            yield ids
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Track one whole sequence and score it."""
