@@ -9,6 +9,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from vos_lightning.inference.adaptation import adapt_pairs
+from vos_lightning.inference.adaptation_settings import AdapterSettings
 from vos_lightning.inference.trackers import SequenceTracker
 from vos_lightning.metrics import JFMeasure
 
@@ -19,12 +21,17 @@ Observer = Callable[[dict[str, Any], int, np.ndarray, np.ndarray], None]
 class TrackingTask(pl.LightningModule, ABC):
     """A LightningModule that tracks: subclasses say how (`propagator`) and how they learn (`training_step`).
 
+    Args:
+        adapter: adapt a network to each sequence of test and prediction, and take its masks; None doesn't. Not in
+            validation, which would take minutes longer. No part of the trained model: subclasses don't save it.
+
     Attributes:
         observers: called with every mask as it comes, in validation, test and prediction.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, adapter: AdapterSettings | None = None) -> None:
         super().__init__()
+        self.adapter = adapter
         self.val_jf = JFMeasure()
         self.test_jf = JFMeasure()
         self.observers: list[Observer] = []
@@ -33,25 +40,38 @@ class TrackingTask(pl.LightningModule, ABC):
     def propagator(self) -> SequenceTracker:
         """A tracker for one sequence."""
 
-    def track(self, sequence: dict[str, Any]) -> Iterator[np.ndarray]:
-        """Masks (H, W) of an evaluation item, frame by frame; see `vos_lightning.data` for its keys."""
+    def track(self, sequence: dict[str, Any], adapter: AdapterSettings | None = None) -> Iterator[np.ndarray]:
+        """Masks (H, W) of an evaluation item, frame by frame; see `vos_lightning.data` for its keys.
+
+        Args:
+            sequence: the item.
+            adapter: how to adapt to it, None doesn't.
+        """
+        frames, pairs = sequence["frames"], self._propagate(sequence)
+        if adapter is not None:
+            masks = adapt_pairs(pairs, frames, sequence["prompts"], adapter, sequence["sequence"], self.device)
+            pairs = zip(frames, masks, strict=True)
+        for t, (frame, ids) in enumerate(pairs):
+            for observer in self.observers:
+                observer(sequence, t, frame, ids)
+            yield ids
+
+    def _propagate(self, sequence: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Frames and their propagated masks."""
         propagator = self.propagator()
         for t, frame in enumerate(sequence["frames"]):
             prompt = sequence["prompts"].get(t)
             mask = None if prompt is None else torch.as_tensor(prompt, device=self.device)
             image = torch.from_numpy(frame).permute(2, 0, 1).to(self.device)
-            ids = propagator.step(image, mask).cpu().numpy()
-            for observer in self.observers:
-                observer(sequence, t, frame, ids)
-            yield ids
+            yield frame, propagator.step(image, mask).cpu().numpy()
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Track one whole sequence and score it."""
-        self._score(batch, self.val_jf)
+        self._score(batch, self.val_jf, None)
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Track one whole sequence and score it."""
-        self._score(batch, self.test_jf)
+        self._score(batch, self.test_jf, self.adapter)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         """Track one whole sequence.
@@ -63,7 +83,7 @@ class TrackingTask(pl.LightningModule, ABC):
         required = batch.get("required")
         kept = [
             (name, mask)
-            for t, (name, mask) in enumerate(zip(batch["frames"].names, self.track(batch), strict=True))
+            for t, (name, mask) in enumerate(zip(batch["frames"].names, self.track(batch, self.adapter), strict=True))
             if required is None or t in required
         ]
         return {
@@ -81,8 +101,8 @@ class TrackingTask(pl.LightningModule, ABC):
         """As `on_validation_epoch_end`."""
         self._log_scores("test", self.test_jf)
 
-    def _score(self, batch: dict[str, Any], measure: JFMeasure) -> None:
-        measure.update(self.track(batch), batch["targets"], batch["sequence"], batch["object_ids"])
+    def _score(self, batch: dict[str, Any], measure: JFMeasure, adapter: AdapterSettings | None) -> None:
+        measure.update(self.track(batch, adapter), batch["targets"], batch["sequence"], batch["object_ids"])
 
     def _log_scores(self, stage: str, measure: JFMeasure) -> None:
         scores: dict[str, Tensor] = measure.compute()

@@ -1,0 +1,64 @@
+"""What the adapter minimises: weighted cross entropy and Dice; objects that are not known yet cost nothing."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def adapter_loss(logits: Tensor, labels: Tensor, weights: Tensor, known: Tensor | None = None) -> Tensor:
+    """Cross entropy + Dice, each frame with its weight (SSVOS §3.3, supplement A).
+
+    Losses of libraries average over the batch before frames could be weighed, so these are written out.
+
+    Args:
+        logits: (B, K + 1, H, W), background first.
+        labels: classes, (B, H, W) int64.
+        weights: of the frames, (B,).
+        known: which classes can be told in which frame, (B, K + 1); see `merge_unknown`. None: all in all.
+
+    Returns:
+        A scalar: the mean over frames of weight times loss.
+    """
+    logits = logits.float()
+    if known is not None:
+        logits = merge_unknown(logits, known)
+    cross_entropy = F.cross_entropy(logits, labels, reduction="none").mean((1, 2))
+    dice = dice_loss(logits.softmax(1), labels, known)
+    return ((cross_entropy + dice) * weights).mean()
+
+
+def dice_loss(probs: Tensor, labels: Tensor, known: Tensor | None = None) -> Tensor:
+    """1 - Dice, averaged over the classes that can be told.
+
+    Args:
+        probs: (B, K + 1, H, W).
+        labels: classes, (B, H, W) int64.
+        known: see `adapter_loss`.
+
+    Returns:
+        (B,), in [0, 1].
+    """
+    one_hot = F.one_hot(labels, probs.shape[1]).permute(0, 3, 1, 2).to(probs)
+    overlap = (probs * one_hot).sum((2, 3))
+    total = probs.sum((2, 3)) + one_hot.sum((2, 3))
+    loss = 1 - (2 * overlap + 1) / (total + 1)  # the 1: a class that is rightly nowhere costs nothing
+    return loss.mean(1) if known is None else (loss * known).sum(1) / known.sum(1)
+
+
+def merge_unknown(logits: Tensor, known: Tensor) -> Tensor:
+    """Count objects that were not given yet as background, whatever the network takes them for.
+
+    A mask from before an object was given says "background" where the object may well be. Joining its probability to
+    that of the background leaves the network free to see it there.
+
+    Args:
+        logits: (B, K + 1, H, W).
+        known: (B, K + 1), the background always.
+    """
+    if bool(known.all()):
+        return logits
+    nothing = torch.finfo(logits.dtype).min
+    known = known[:, :, None, None]
+    joined = torch.cat([torch.ones_like(known[:, :1]), ~known[:, 1:]], dim=1)
+    background = logits.masked_fill(~joined, nothing).logsumexp(1, keepdim=True)
+    return torch.cat([background, logits[:, 1:].masked_fill(~known[:, 1:], nothing)], dim=1)
