@@ -50,7 +50,7 @@ def test_the_loss_looks_at_the_lost_channel_only(clip, monkeypatch):
     lab = rgb_to_lab(clip)
     seen = lab.clone()
     seen[:, :, 1] = 0
-    loss = model._reconstruction_loss(seen, lab[:, :, 1:2])
+    loss = model._pairwise_loss(seen, lab[:, :, 1:2])
     monkeypatch.setattr("vos_lightning.tasks.mast.draw_dropped_chroma", torch.ones_like)
     monkeypatch.setattr("vos_lightning.tasks.mast.drop_chroma", lambda *_: seen)
     logged = {}
