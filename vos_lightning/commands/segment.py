@@ -4,11 +4,14 @@ import argparse
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from vos_lightning.commands.progress import progress_bar
 from vos_lightning.errors import VOSError
-from vos_lightning.inference.segmenter import VideoSegmenter
+from vos_lightning.inference.adaptation_settings import AdapterSettings
+from vos_lightning.inference.segmenter import VideoSegmenter, usable_device
 from vos_lightning.io.frames import open_frames
 from vos_lightning.io.masks import read_palette
 from vos_lightning.io.overlay import overlay
@@ -29,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         device=options.device,
         max_size=options.max_size,
         with_overlay=options.overlay,
+        adapter=_adapter(options),
     )
     print(f"{frames} masks in {options.output} ({frames / seconds:.1f} frames per second)")
     return 0
@@ -43,6 +47,7 @@ def segment(
     device: str = "auto",
     max_size: int | None = None,
     with_overlay: bool = False,
+    adapter: AdapterSettings | None = None,
 ) -> tuple[int, float]:
     """Follow the objects of a mask through a video and write palette PNGs named after the frames.
 
@@ -54,6 +59,7 @@ def segment(
         device: see `VideoSegmenter`.
         max_size: see `VideoSegmenter`.
         with_overlay: also write a video of the masks over the frames.
+        adapter: how to adapt to the video; None doesn't.
 
     Returns:
         Number of frames, and the seconds that they took.
@@ -65,12 +71,12 @@ def segment(
         raise VOSError(f"{output} holds the frames themselves; choose another folder for the masks")
     source = open_frames(video)
     palette = read_palette(mask)
-    masks = VideoSegmenter(weights, device, max_size).segment(source, mask)
+    masks = VideoSegmenter(weights, device, max_size, adapter or False).segment(source, mask, sequence=video.stem)
     start = time.perf_counter()
     count = 0
     with ExitStack() as stack:
         progress = stack.enter_context(progress_bar())
-        task = progress.add_task(str(video), total=len(source), note="")
+        task = progress.add_task(str(video), total=len(source), note="learning the video" if adapter else "")
         writer = stack.enter_context(MaskWriter(output, palette))
         movie = stack.enter_context(VideoWriter(output / OVERLAY, source.fps)) if with_overlay else None
         # a second pass over the frames costs a decode, but holds none of them
@@ -80,7 +86,7 @@ def segment(
             if movie is not None and pictures is not None:
                 movie.write(overlay(next(pictures), ids))
             count += 1
-            progress.advance(task)
+            progress.update(task, advance=1, note="")
     if count != len(source):
         raise VOSError(f"{video}: {count} of {len(source)} frames could be read")
     return count, time.perf_counter() - start
@@ -114,8 +120,39 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PIXELS",
         help="scale frames with a longer side down to this for the network; faster, coarser, masks keep the full size",
     )
+    parser.add_argument(
+        "--adapt",
+        action="store_true",
+        help="train a network on this video's own masks, minutes on a CPU, and take its masks: mends drift",
+    )
+    parser.add_argument(
+        "--adapt-steps", type=_positive, metavar="N", help="training steps, 200 by default; more fit the errors too"
+    )
+    parser.add_argument("--adapt-seconds", type=float, metavar="S", help="train no longer than this")
+    parser.add_argument(
+        "--adapt-causal",
+        action="store_true",
+        help="adapt while the masks come, from earlier frames only; --adapt-steps are then of each refresh",
+    )
     parser.add_argument("--overlay", action="store_true", help=f"also write {OVERLAY}: the masks over the frames")
     return parser
+
+
+def _adapter(options: argparse.Namespace) -> AdapterSettings | None:
+    """The device's preset with what the flags change.
+
+    Raises:
+        VOSError: flags of adaptation without it.
+    """
+    changes: dict[str, Any] = {"seconds": options.adapt_seconds, "mode": "causal" if options.adapt_causal else None}
+    if options.adapt_steps is not None:
+        changes |= {"steps": options.adapt_steps, "refresh_steps": options.adapt_steps}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if options.adapt:
+        return replace(AdapterSettings.preset(usable_device(options.device)), **changes)
+    if changes:
+        raise VOSError("--adapt-steps, --adapt-seconds and --adapt-causal say how to adapt; add --adapt")
+    return None
 
 
 def _positive(text: str) -> int:

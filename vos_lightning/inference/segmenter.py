@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor
 
 from vos_lightning.errors import MaskError, VOSError
+from vos_lightning.inference.adaptation import adapt_pairs
+from vos_lightning.inference.adaptation_settings import AdapterSettings
 from vos_lightning.inference.weights import load_tracker
 from vos_lightning.io.frames import FrameSource, open_frames
 from vos_lightning.io.masks import read_mask
@@ -23,13 +26,15 @@ VOID = 255
 class VideoSegmenter:
     """Masks for a whole video from the mask of its first frame.
 
-    Frames stream: memory does not grow with the length of the video.
+    Frames stream: memory does not grow with the length of the video, unless it is adapted to.
 
     Args:
         weights: "default" (ships with the package), "lab" (matches colours, nothing learned), or a checkpoint or
             .safetensors file.
         device: "auto" takes a GPU where there is one.
         max_size: frames with a longer side are scaled down to it for the network, in pixels; masks keep the full size.
+        adapt: train a network on each video's own masks and take its masks, see `inference.adaptation.adapt`; True
+            takes the preset for the device. The first mask then comes after the training, unless it is "causal".
 
     Raises:
         VOSError: weights that are unknown or can't be read.
@@ -46,12 +51,17 @@ class VideoSegmenter:
     """
 
     def __init__(
-        self, weights: str | Path = "default", device: str | torch.device = "auto", max_size: int | None = None
+        self,
+        weights: str | Path = "default",
+        device: str | torch.device = "auto",
+        max_size: int | None = None,
+        adapt: bool | AdapterSettings = False,
     ) -> None:
         if max_size is not None and (max_size < 1 or max_size != int(max_size)):
             raise VOSError(f"max_size is {max_size}; expected whole pixels, 1 or more, or None")
-        self.device = _usable_device(device)
+        self.device = usable_device(device)
         self.max_size = max_size
+        self.adapter = AdapterSettings.preset(self.device) if adapt is True else adapt or None
         self._tracker = load_tracker(weights)
         self._tracker.to(self.device)
         self._added: dict[int, np.ndarray] = {}
@@ -73,14 +83,17 @@ class VideoSegmenter:
         frames: str | Path | Iterable[Frame],
         mask: Mask | None = None,
         prompts: Mapping[int, Mask] | None = None,
+        sequence: str | None = None,
     ) -> Iterator[np.ndarray]:
         """Follow the objects of the mask.
 
         Args:
-            frames: a video file, a folder of frames, or RGB uint8 frames, each (H, W, 3) or a tensor (3, H, W).
+            frames: a video file, a folder of frames, or RGB uint8 frames, each (H, W, 3) or a tensor (3, H, W). With
+                `adapt`, small copies of all frames are kept of those that can't be gone through twice, as a generator.
             mask: integer ids of the first frame, (H, W), 0 is background: an array, a tensor, or a PNG file. 255 beside
                 other ids is void and not followed; 255 alone is an object.
             prompts: masks of later frames by their index; same as `add_object`.
+            sequence: name that seeds what is random in `adapt`; None takes that of the path.
 
         Yields:
             (H, W) uint8 ids, one per frame, the first included, in the frame's size.
@@ -96,22 +109,28 @@ class VideoSegmenter:
         source = open_frames(frames) if isinstance(frames, str | Path) else frames
         if not isinstance(source, Iterable):
             raise VOSError(f"frames are {type(frames).__name__}; expected a path or an iterable of RGB frames")
-        return self._run(source, given)
+        pairs = self._propagate(source, given)
+        if self.adapter is None:
+            return (ids for _, ids in pairs)
+        again = None if iter(source) is source else map(_as_array, source, count())
+        name = sequence or (Path(frames).stem if isinstance(frames, str | Path) else "")
+        arrays = ((_as_array(frame, t), ids) for t, (frame, ids) in enumerate(pairs))
+        return adapt_pairs(arrays, again, given, self.adapter, name, self.device)
 
-    def _run(self, frames: Iterable[Frame], given: dict[int, np.ndarray]) -> Iterator[np.ndarray]:
+    def _propagate(self, frames: Iterable[Frame], given: dict[int, np.ndarray]) -> Iterator[tuple[Frame, np.ndarray]]:
+        """Frames with their masks."""
         propagator = self._tracker.propagator(self.max_size)
-        count = 0
+        t = -1
         if not isinstance(frames, FrameSource):
             # copied as they are read ahead: whoever makes the frames may use one buffer for all of them
             frames = (frame.clone() if isinstance(frame, Tensor) else copy(frame) for frame in frames)
         for t, frame in enumerate(BackgroundReader(frames)):
             mask = torch.from_numpy(given[t]).to(self.device) if t in given else None
-            yield propagator.step(_as_frame(frame, t).to(self.device), mask).cpu().numpy()
-            count += 1
-        if count == 0:
+            yield frame, propagator.step(_as_frame(frame, t).to(self.device), mask).cpu().numpy()
+        if t < 0:
             raise VOSError("the video has no frame")
-        if late := [t for t in given if t >= count]:
-            raise MaskError(f"a mask was given for frame {late[0]}, but the video has {count} frames")
+        if late := [index for index in given if index > t]:
+            raise MaskError(f"a mask was given for frame {late[0]}, but the video has {t + 1} frames")
 
 
 def as_mask(mask: Mask) -> np.ndarray:
@@ -148,8 +167,12 @@ def _given(masks: Mapping[int, np.ndarray], more: Mapping[int, Mask]) -> dict[in
     return result
 
 
-def _usable_device(device: str | torch.device) -> torch.device:
-    """The device, once it has proved to be there."""
+def usable_device(device: str | torch.device) -> torch.device:
+    """The device, once it has proved to be there; "auto" is a GPU where there is one.
+
+    Raises:
+        VOSError: it isn't there.
+    """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -171,3 +194,8 @@ def _as_frame(frame: Frame, t: int) -> Tensor:
         )
     channels_last = not isinstance(frame, Tensor) or tensor.shape[0] != 3
     return tensor.permute(2, 0, 1) if channels_last and tensor.shape[-1] == 3 else tensor
+
+
+def _as_array(frame: Frame, t: int) -> np.ndarray:
+    """An (H, W, 3) uint8 array."""
+    return _as_frame(frame, t).permute(1, 2, 0).cpu().numpy()
