@@ -1,20 +1,29 @@
-"""Checkpoints that every run leaves: the last state, and the best by J&F where there is validation."""
+"""Checkpoints that every run leaves: the last state, however it ends, and the best by J&F where it validates."""
 
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.utilities import rank_zero_info
+
+from vos_lightning.callbacks.stop_signals import StopSignals
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """`last.ckpt` at the end of every training epoch, also of one that `max_steps` or `max_time` cuts short.
+    """`last.ckpt`: after every training epoch, every few steps, and when a signal ends the run.
+
+    SIGTERM, SIGUSR1 (of a job scheduler) and the first SIGINT (Ctrl-C) let the batch end and save before they end the
+    process. A signal during validation ends it at once: the checkpoint before it is the one to resume from, so that
+    validation is always of whole sequences.
 
     Args:
         dirpath: folder; None is the logger's run folder.
-        every_n_epochs: how often.
+        every_n_epochs: how often at the end of an epoch, also of one that `max_steps` or `max_time` cuts short.
+        every_n_steps: how often within epochs, in optimizer steps; 0 for not at all.
     """
 
-    def __init__(self, dirpath: str | None = None, every_n_epochs: int = 1) -> None:
+    def __init__(self, dirpath: str | None = None, every_n_epochs: int = 1, every_n_steps: int = 500) -> None:
         super().__init__(
             dirpath=dirpath,
             filename="last",
@@ -22,6 +31,60 @@ class LastCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )
+        self.every_n_steps = every_n_steps
+        self._signals = StopSignals()
+        self._step = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen to signals from here on."""
+        super().on_train_start(trainer, pl_module)
+        self._step = trainer.global_step
+        self._signals.listen(trainer)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Save where it is due; what was accumulated since the last optimizer step would be lost, so only after one.
+
+        Raises:
+            SystemExit: a signal asked for the end.
+        """
+        super().on_train_batch_end(trainer, *args, **kwargs)
+        if trainer.global_step == self._step:
+            return
+        self._step = trainer.global_step
+        stop = trainer.strategy.reduce_boolean_decision(self._signals.received is not None, all=False)
+        due = self.every_n_steps > 0 and self._step % self.every_n_steps == 0
+        if (stop or due) and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            trainer.save_checkpoint(self._path())
+        if stop:
+            rank_zero_info(f"stopped after step {self._step}; --ckpt_path last goes on from {self._path()}")
+            raise self._signals.exit()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """There is nothing to finish in validation.
+
+        Raises:
+            SystemExit: a signal asked for the end.
+        """
+        self._signals.patient = False
+        if self._signals.received is not None:
+            raise self._signals.exit()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Training goes on."""
+        super().on_validation_end(trainer, pl_module)
+        self._signals.patient = True
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave signals to others."""
+        super().on_train_end(trainer, pl_module)
+        self._signals.ignore()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leave signals to others."""
+        self._signals.ignore()
+
+    def _path(self) -> Path:
+        return Path(str(self.dirpath)) / f"last{self.FILE_EXTENSION}"
 
 
 class BestCheckpoint(ModelCheckpoint):

@@ -1,32 +1,124 @@
 """`vos-lightning fit | validate | test | predict`: Lightning's command line over all tasks and datamodules."""
 
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import ModelSummary
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.utilities import rank_zero_info
 
+from vos_lightning.callbacks.checkpoint_files import AtomicCheckpointIO
 from vos_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from vos_lightning.callbacks.compile import CompileModules
+from vos_lightning.callbacks.monitor import Monitor
+from vos_lightning.callbacks.pictures import Pictures
 from vos_lightning.callbacks.predictions import PredictionWriter
 from vos_lightning.callbacks.progress import default_progress
+from vos_lightning.callbacks.random_state import RandomState
+from vos_lightning.callbacks.run_config import RunConfig
+from vos_lightning.callbacks.score_table import ScoreTable
+from vos_lightning.commands.config_errors import OneLineParser, one_line
+from vos_lightning.commands.resume import NAMES, checkpoint_settings, newest_checkpoint, same_run
+from vos_lightning.errors import VOSError
 
 
 class Main(LightningCLI):
-    """LightningCLI with what every run of this library wants: checkpoints, predictions on disk, progress."""
+    """LightningCLI with what every run of this library wants: checkpoints, pictures, numbers, progress."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Callbacks that can be set in a config by these names."""
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
+        parser.add_lightning_class_args(Pictures, "pictures")
         parser.add_lightning_class_args(PredictionWriter, "prediction_writer")
+        parser.add_lightning_class_args(CompileModules, "compile")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401
+        """Also keep what was given apart from what is default."""
+        super().parse_arguments(parser, args)
+        self.given = parser.parse_args(args, defaults=False)
+
+    def _parse_ckpt_path(self) -> None:
+        """Find `last` and `best`, and take from the checkpoint the model's options that were not given.
+
+        Lightning's own would put the checkpoint's over those given.
+        """
+        command = self.config["subcommand"]
+        config, given = self.config[command], self.given[command]
+        if config.get("ckpt_path") in NAMES:
+            self._find_checkpoint(config, command)
+        if config.get("ckpt_path") is None:
+            return
+        if config.get("weights_only") is False:
+            raise VOSError("weights_only=False would run code that a checkpoint may hold; checkpoints are data here")
+        chosen = given.get("model.init_args") or {}
+        for name, value in checkpoint_settings(Path(config["ckpt_path"]), config["model.class_path"]).items():
+            if name in config["model.init_args"] and name not in chosen:
+                config["model.init_args"][name] = value
+
+    def _find_checkpoint(self, config: Any, command: str) -> None:  # noqa: ANN401 - a namespace
+        """Put the path in the place of `last` or `best`; a fit goes on in that run's folder."""
+        name, root = config["ckpt_path"], Path(config.get("trainer.default_root_dir") or ".")
+        folders = [Path(config.get(f"{name}_checkpoint.dirpath") or root), root]
+        path = newest_checkpoint(name, folders)
+        if path is None and command == "fit":
+            rank_zero_info(f"no {name}.ckpt in {root} to go on from: starting anew")
+        elif path is None:
+            raise VOSError(f"no {name}.ckpt in {root}; give --trainer.default_root_dir of the run, or the file's path")
+        elif command == "fit":
+            rank_zero_info(f"going on from {path}")
+            for kind in NAMES:
+                config[f"{kind}_checkpoint.dirpath"] = config[f"{kind}_checkpoint.dirpath"] or str(path.parent)
+            config["trainer.logger"] = same_run(config["trainer.logger"], path, root)
+        config["ckpt_path"] = None if path is None else str(path)
+
+    def instantiate_classes(self) -> None:
+        """Say in one line what options a class refuses.
+
+        Raises:
+            VOSError: it refuses them.
+        """
+        try:
+            super().instantiate_classes()
+        except (MisconfigurationException, ValueError, TypeError) as error:
+            raise VOSError(one_line(str(error))) from error
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Values that nothing can be done with show before the first step; later ones are faults of the code.
+
+        Raises:
+            VOSError: such a value.
+        """
+        try:
+            super()._run_subcommand(subcommand)
+        except ValueError as error:
+            if isinstance(error, VOSError) or subcommand != "fit" or self.trainer.global_step > 0:
+                raise
+            raise VOSError(str(error)) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # noqa: ANN401
-        """Add the progress display that fits where the output goes, unless it is switched off."""
-        if self._get(self.config_init, "trainer.enable_progress_bar") is not False:
-            self.trainer_defaults["callbacks"] = default_progress(sys.stderr)
+        """Add what isn't to be configured, and the progress display that fits where the output goes."""
+        trainer = self._get(self.config_init, "trainer")
+        callbacks: list[pl.Callback] = [Monitor(), ScoreTable(), RandomState()]
+        if trainer["enable_progress_bar"] is not False:
+            callbacks.append(default_progress(sys.stderr))
+        if trainer["enable_model_summary"] is not False and not sys.stderr.isatty():
+            callbacks.append(ModelSummary())  # Lightning's choice would draw boxes
+        self.trainer_defaults["callbacks"] = callbacks
+        plugins = trainer["plugins"] or []
+        kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), AtomicCheckpointIO()]
         return super().instantiate_trainer(**kwargs)
+
+    def predict(self, **kwargs: Any) -> None:  # noqa: ANN401
+        """Write the masks and hold none."""
+        self.trainer.predict(**kwargs | {"return_predictions": False})
 
 
 # True, but nothing that a user could do something about.
@@ -38,21 +130,49 @@ _NOISE = (
     "Checkpoint directory .* exists and is not empty.*",
     "Grad strides do not match bucket view strides.*",
     r".*use `self.log\('(val|test)/.*sync_dist=True.*",  # torchmetrics has gathered the ranks' rows already
+    "The dirpath has changed from.*",  # a new run from another's checkpoint, as was asked for
+    "The number of training batches .* is smaller than the logging interval.*",  # steps count on over epochs
+    "Found .* module.* in eval mode at the start of training.*",  # momentum encoders are
+)
+_TIPS = (
+    "Tip: For seamless cloud logging",
+    "to estimate number of stepping batches",
+    "PU available: False",
+    "Trainer already configured with model summary callbacks",
 )
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    return not any(tip in record.getMessage() for tip in _TIPS)
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Run one subcommand of Lightning."""
+    """Run one subcommand of Lightning.
+
+    Raises:
+        VOSError: something that the user can mend.
+    """
     for message in _NOISE:
         warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_is_news)
     arguments = list(arguments)
-    Main(
-        # LightningCLI warns of arguments beside those of the process, also where they are the same
-        args=None if arguments == sys.argv[1:] else arguments,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        save_config_kwargs={"overwrite": True},
-        parser_kwargs={"prog": "vos-lightning", "description": __doc__},
-        seed_everything_default=0,
-    )
+    try:
+        Main(
+            # LightningCLI warns of arguments beside those of the process, also where they are the same
+            args=None if arguments == sys.argv[1:] else arguments,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=RunConfig,
+            save_config_kwargs={"save_to_log_dir": False},
+            parser_class=OneLineParser,
+            parser_kwargs={"prog": "vos-lightning", "description": __doc__},
+            seed_everything_default=0,
+        )
+    except MisconfigurationException as error:
+        raise VOSError(str(error)) from error
+    except RuntimeError as error:
+        if "Error(s) in loading state_dict" not in str(error):
+            raise
+        reason = shorten(str(error).splitlines()[1], 160, placeholder=" …")
+        raise VOSError(f"the checkpoint does not fit the model: {reason}") from error
     return 0

@@ -1,0 +1,59 @@
+"""Checkpoint files that are whole or absent, and hold nothing but tensors and plain values."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import CheckpointIO
+
+from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.io.files import atomic_path
+
+
+class AtomicCheckpointIO(CheckpointIO):
+    """Writes beside the file and renames: whenever a run is killed, the last checkpoint or the new one is there.
+
+    Lightning's own writes to the system's temporary folder and moves, which copies where that is another disk.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ANN401
+        """Write a checkpoint, on the disk when this returns."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def load_checkpoint(
+        self,
+        path: str | Path,
+        map_location: Any = "cpu",  # noqa: ANN401
+        weights_only: bool | None = True,
+    ) -> dict[str, Any]:
+        """Read a checkpoint without unpickling anything; see `read_checkpoint`."""
+        return read_checkpoint(path, "cpu" if map_location is None else map_location)
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Remove a checkpoint, if it is there."""
+        Path(path).unlink(missing_ok=True)
+
+
+def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:  # noqa: ANN401
+    """What a Lightning checkpoint holds.
+
+    Raises:
+        VOSError: no such file, or no checkpoint of Lightning.
+        CorruptFileError: it can't be read.
+    """
+    if not Path(path).is_file():
+        raise VOSError(f"no checkpoint at {path}; give a .ckpt file, or 'last' to go on where the newest run stopped")
+    try:
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except Exception as error:  # torch.load raises whatever its parsers raise
+        reason = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
+        raise CorruptFileError(f"{path} is not a readable checkpoint: {reason}") from error
+    if not isinstance(checkpoint, dict) or not {"state_dict", "pytorch-lightning_version"} <= set(checkpoint):
+        raise VOSError(f"{path} is not a checkpoint of a training run; give the last.ckpt or best.ckpt of one")
+    return checkpoint

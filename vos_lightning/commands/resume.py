@@ -1,0 +1,62 @@
+"""`--ckpt_path last`: find where a run stopped, and go on in its folder."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from vos_lightning.callbacks.checkpoint_files import read_checkpoint
+from vos_lightning.errors import VOSError
+
+NAMES = ("last", "best")
+
+
+def newest_checkpoint(name: str, folders: list[Path]) -> Path | None:
+    """The `last.ckpt` or `best.ckpt` written last, at any depth of the folders."""
+    found = [path for folder in folders if folder.is_dir() for path in folder.rglob(f"{name}.ckpt")]
+    return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def checkpoint_settings(path: Path, class_path: str) -> dict[str, Any]:
+    """Hyper-parameters of the task that a checkpoint was made by.
+
+    Args:
+        path: of the checkpoint.
+        class_path: of the task that is to take it.
+
+    Raises:
+        VOSError: it can't be read, or is one of another task.
+    """
+    settings = read_checkpoint(path).get("hyper_parameters", {})
+    origin = settings.get("_class_path")
+    if origin is not None and _imported(origin) is not _imported(class_path):
+        raise VOSError(f"{path} is a checkpoint of {origin}, and the model is {class_path}; give --model {origin}")
+    return {key: value for key, value in settings.items() if not key.startswith("_")}
+
+
+def same_run(logger: Any, checkpoint: Path, root: Path) -> Any:  # noqa: ANN401 - as the YAML has it
+    """The logger of a config, told to go on with the run that a checkpoint belongs to.
+
+    Args:
+        logger: one or several, as in `trainer.logger`.
+        checkpoint: in `checkpoints` in the run's folder, which is NAME/VERSION in that of the logger.
+        root: `trainer.default_root_dir`.
+    """
+    run = checkpoint.resolve().parent.parent
+    if logger is None or logger is True:
+        if run.parent.name != "lightning_logs" or not run.name.startswith("version_"):
+            return logger
+        logger = {"class_path": "pytorch_lightning.loggers.TensorBoardLogger", "init_args": {"save_dir": str(root)}}
+    if isinstance(logger, list):
+        return [same_run(one, checkpoint, root) for one in logger]
+    kind = str(logger.get("class_path", "")).rpartition(".")[2] if hasattr(logger, "get") else ""
+    if kind in ("TensorBoardLogger", "CSVLogger"):
+        logger["init_args"]["version"] = run.name
+    if kind == "WandbLogger":
+        logger["init_args"]["id"] = logger["init_args"].get("id") or run.name
+        logger["dict_kwargs"] = {"resume": "allow"} | dict(logger.get("dict_kwargs") or {})
+    return logger
+
+
+def _imported(class_path: str) -> Any:  # noqa: ANN401
+    module, _, name = class_path.rpartition(".")
+    return getattr(import_module(module), name)
