@@ -3,7 +3,8 @@
     python benchmarks/memory.py [--quick] [--lengths 100 1000] [--threads 1]
 
 A generated video is decoded, tracked and written to PNGs, each length in a process of its own. Neither the peak nor the
-time per frame may depend on the length.
+time per frame may depend on the length. A machine that is shared or throttled slows down by itself: after every frame
+the same matrix product is timed, and times are also given in units of it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _measure import peak_resident, print_table
+from _measure import machine, peak_resident, print_table
 
 from vos_lightning.inference.segmenter import VideoSegmenter
 from vos_lightning.io.frames import open_frames
@@ -26,6 +27,7 @@ from vos_lightning.io.writers import MaskWriter, VideoWriter
 
 HEIGHT, WIDTH = 240, 426
 BOX = 80
+PARTS = 5
 
 
 def position(t: int) -> tuple[int, int]:
@@ -48,33 +50,41 @@ def write_video(path: Path, frames: int) -> None:
 
 
 def segment(video: Path, weights: str, threads: int, sender: Any) -> None:  # noqa: ANN401
-    """Segment a video; report the peak memory in MiB, and the seconds per frame of its first and last tenth."""
+    """Segment a video; report the peak memory in MiB and, per frame, its seconds and those of the yardstick."""
     torch.set_num_threads(threads)
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     y, x = position(0)
     mask[y : y + BOX, x : x + BOX] = 1
     names = open_frames(video).names
-    stamps = [time.perf_counter()]
+    yardstick = machine(torch.device("cpu"))["matrix product"]
+    times = []
     with tempfile.TemporaryDirectory() as directory, MaskWriter(directory) as writer:
+        start = time.perf_counter()
         for name, predicted in zip(names, VideoSegmenter(weights, "cpu").segment(video, mask), strict=True):
             writer.write(name, predicted)
-            stamps.append(time.perf_counter())
-    times = np.diff(stamps)[10:]  # the memory has filled and everything is warm
-    tenth = max(1, len(times) // 10)
-    sender.send((peak_resident(), statistics.median(times[:tenth]), statistics.median(times[-tenth:])))
+            end = time.perf_counter()
+            yardstick()
+            times.append((end - start, time.perf_counter() - end))
+            start = time.perf_counter()
+    sender.send((peak_resident(), times[10:]))  # by then the memory has filled and everything is warm
 
 
-def measure(video: Path, options: argparse.Namespace) -> tuple[float, float, float]:
+def measure(video: Path, options: argparse.Namespace) -> tuple[float, list[tuple[float, float]]]:
     """`segment` in a process of its own."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=segment, args=(video, options.weights, options.threads, sender))
     process.start()
+    sender.close()  # so that a process that fails ends the wait
+    peak, times = receiver.recv()
     process.join()
-    if process.exitcode:
-        raise RuntimeError(f"segmenting {video} failed with exit code {process.exitcode}")
-    peak, first, last = receiver.recv()
-    return peak, first, last
+    return peak, times
+
+
+def describe(times: list[tuple[float, float]]) -> str:
+    """Median milliseconds per frame, and how many yardsticks that is."""
+    frame, yardstick = (statistics.median(column) for column in zip(*times, strict=True))
+    return f"{frame * 1e3:.1f} ({frame / yardstick:.1f})"
 
 
 def main() -> None:
@@ -90,10 +100,11 @@ def main() -> None:
         for length in [30, 90] if options.quick else options.lengths:
             video = Path(directory) / f"{length}.mp4"
             write_video(video, length)
-            peak, first, last = measure(video, options)
-            rows.append([length, f"{peak:.0f}", f"{first * 1e3:.1f}", f"{last * 1e3:.1f}"])
-    header = ["frames", "peak MiB", "ms per frame, first tenth", "ms per frame, last tenth"]
-    print_table(f"segment, {WIDTH}×{HEIGHT}, {options.weights}", header, rows)
+            peak, times = measure(video, options)
+            parts = [times[i * len(times) // PARTS : (i + 1) * len(times) // PARTS] for i in range(PARTS)]
+            rows.append([length, f"{peak:.0f}", *map(describe, parts)])
+    header = ["frames", "peak MiB", *(f"part {i + 1} of {PARTS}" for i in range(PARTS))]
+    print_table(f"segment, {WIDTH}×{HEIGHT}, {options.weights}: ms per frame (in matrix products)", header, rows)
 
 
 if __name__ == "__main__":
