@@ -5,13 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vos_lightning.inference.segmenter import VideoSegmenter
+    from vos_lightning.tasks.ct_vos import CTVOS
     from vos_lightning.tasks.mast import MAST
 
 __version__ = "0.1.0"
-__all__ = ["MAST", "VideoSegmenter", "__version__"]
+__all__ = ["CTVOS", "MAST", "VideoSegmenter", "__version__"]
 
 # Imported on first use: `import vos_lightning` alone must not wait for torch and Lightning.
-_HOMES = {"MAST": "vos_lightning.tasks.mast", "VideoSegmenter": "vos_lightning.inference.segmenter"}
+_HOMES = {
+    "CTVOS": "vos_lightning.tasks.ct_vos",
+    "MAST": "vos_lightning.tasks.mast",
+    "VideoSegmenter": "vos_lightning.inference.segmenter",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

@@ -6,7 +6,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from vos_lightning.inference.cutout_propagation import CutoutPropagator, CutoutSettings
 from vos_lightning.inference.propagation import PropagationSettings, Propagator
+from vos_lightning.models.cutout_tagging import CutoutTagging
 
 
 class SequenceTracker(Protocol):
@@ -54,6 +56,27 @@ class ReconstructionTracker:
     def propagator(self, max_size: int | None = None) -> Propagator:
         """See `Tracker`."""
         return Propagator(self.encoder, self.reference_encoder, self.settings, max_size)
+
+
+@dataclass(frozen=True)
+class CutoutTracker:
+    """Tracks by painting masks out of a space-time memory (CT-VOS).
+
+    Args:
+        network: of CT-VOS.
+        settings: of the read-out.
+    """
+
+    network: CutoutTagging
+    settings: CutoutSettings
+
+    def to(self, device: torch.device) -> None:
+        """See `Tracker`."""
+        to_inference(self.network, device)
+
+    def propagator(self, max_size: int | None = None) -> CutoutPropagator:
+        """See `Tracker`."""
+        return CutoutPropagator(self.network, self.settings, max_size)
 
 
 def to_inference(network: nn.Module, device: torch.device) -> None:

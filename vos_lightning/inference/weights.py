@@ -10,9 +10,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.inference.cutout_propagation import CutoutSettings
 from vos_lightning.inference.memory_bank import ReferencePolicy
 from vos_lightning.inference.propagation import PropagationSettings
-from vos_lightning.inference.trackers import ReconstructionTracker, Tracker
+from vos_lightning.inference.trackers import CutoutTracker, ReconstructionTracker, Tracker
+from vos_lightning.models.cutout_tagging import CutoutTagging
 from vos_lightning.models.lab_patches import LabPatches
 from vos_lightning.models.reconstruction import ReconstructionEncoder
 
@@ -48,8 +50,8 @@ def save_tracker(path: str | Path, state: dict[str, Tensor], hparams: dict[str, 
 
     Args:
         path: of the file to write.
-        state: parameters and buffers of `encoder.` (and `reference_encoder.`).
-        hparams: of the MAST task that they come from.
+        state: parameters and buffers of a MAST or CTVOS task.
+        hparams: of that task.
     """
     from safetensors.torch import save_file
 
@@ -77,24 +79,37 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return checkpoint["state_dict"], checkpoint.get("hyper_parameters", {})
 
 
-def _build(state: dict[str, Tensor], hparams: dict[str, Any], path: Path) -> ReconstructionTracker:
+def _build(state: dict[str, Tensor], hparams: dict[str, Any], path: Path) -> Tracker:
+    """Networks of whichever task the hyper-parameters are."""
+    build = _build_cutout_tracker if "cutout" in hparams else _build_reconstruction_tracker
     try:
-        encoder = ReconstructionEncoder(hparams["width"], hparams["feature_dim"], hparams["normalize"])
-        settings = PropagationSettings(
-            radius=hparams["test_radius"],
-            topk=hparams["topk"],
-            temperature=hparams["temperature"],
-            policy=ReferencePolicy(tuple(hparams["reference_offsets"])),
-        )
-        encoder.load_state_dict(_with_prefix(state, "encoder."))
-        momentum = _with_prefix(state, "momentum_encoder.")
-        reference_encoder = None
-        if momentum:
-            reference_encoder = ReconstructionEncoder(hparams["width"], hparams["feature_dim"], hparams["normalize"])
-            reference_encoder.load_state_dict(momentum)
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise VOSError(f"{path} does not hold weights of MAST: {str(error).splitlines()[0]}") from error
+        return build(state, hparams)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise VOSError(f"{path} does not hold weights of MAST or CT-VOS: {str(error).splitlines()[0]}") from error
+
+
+def _build_reconstruction_tracker(state: dict[str, Tensor], hparams: dict[str, Any]) -> ReconstructionTracker:
+    encoder = ReconstructionEncoder(hparams["width"], hparams["feature_dim"], hparams["normalize"])
+    settings = PropagationSettings(
+        radius=hparams["test_radius"],
+        topk=hparams["topk"],
+        temperature=hparams["temperature"],
+        policy=ReferencePolicy(tuple(hparams["reference_offsets"])),
+    )
+    encoder.load_state_dict(_with_prefix(state, "encoder."))
+    momentum = _with_prefix(state, "momentum_encoder.")
+    reference_encoder = None
+    if momentum:
+        reference_encoder = ReconstructionEncoder(hparams["width"], hparams["feature_dim"], hparams["normalize"])
+        reference_encoder.load_state_dict(momentum)
     return ReconstructionTracker(encoder, reference_encoder, settings)
+
+
+def _build_cutout_tracker(state: dict[str, Tensor], hparams: dict[str, Any]) -> CutoutTracker:
+    names = ("depth", "width", "output_stride", "key_dim", "value_dim", "normalize", "temperature")
+    network = CutoutTagging(**{name: hparams[name] for name in names})
+    network.load_state_dict(_with_prefix(state, "network."))
+    return CutoutTracker(network, CutoutSettings.of(hparams))
 
 
 def _with_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
