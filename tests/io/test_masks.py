@@ -1,7 +1,5 @@
 import multiprocessing
 import os
-import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -130,6 +128,20 @@ def test_many_real_objects_are_not_mistaken_for_smooth_edges(tmp_path):
     np.testing.assert_array_equal(read_mask(tmp_path / "b.png"), few_thin)
 
 
+@pytest.mark.parametrize("objects", ["lines", "points", "crossing lines"])
+def test_many_thin_objects_are_not_mistaken_for_smooth_edges(tmp_path, objects):
+    mask = np.zeros((120, 120), np.uint8)
+    ids = np.arange(1, 31, dtype=np.uint8)
+    if objects == "points":
+        mask[2:92:3, 50] = ids
+    else:
+        mask[2:92:3, 10:90] = ids[:, None]
+    if objects == "crossing lines":
+        mask[5:100, 12:72:4] = np.arange(100, 115, dtype=np.uint8)
+    Image.fromarray(mask).save(tmp_path / "thin.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "thin.png"), mask)
+
+
 def test_missing_file_is_named(tmp_path):
     for read in (read_mask, read_palette):
         with pytest.raises(VOSError, match=r"gone\.png: no such mask"):
@@ -163,17 +175,6 @@ def test_text_and_damaged_checksums(tmp_path):
     path.write_bytes(data)
     with pytest.raises(CorruptFileError):
         read_mask(path)
-
-
-def test_a_bomb_is_an_error_of_the_file(tmp_path):
-    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 0, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
-    blob = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
-    (tmp_path / "bomb.png").write_bytes(blob)
-    with pytest.raises(CorruptFileError, match=r"bomb\.png"):
-        read_mask(tmp_path / "bomb.png")
 
 
 def test_folder_is_missing(tmp_path):

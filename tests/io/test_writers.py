@@ -1,5 +1,7 @@
 import gc
+import os
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -219,13 +221,34 @@ def test_frames_that_cannot_be_written(tmp_path):
 def test_bad_targets(tmp_path):
     with pytest.raises(VOSError, match=r"end.* so"):
         VideoWriter(tmp_path / "a.avi", 10)
-    with pytest.raises(VOSError, match="gone does not exist"):
+    with pytest.raises(VOSError, match=r"no folder .*gone"):
         VideoWriter(tmp_path / "gone" / "a.mp4", 10)
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "folder.mp4" / "x").write_text("")
     with pytest.raises(VOSError, match="cannot be written"), VideoWriter(tmp_path / "folder.mp4", 10) as writer:
         writer.write(np.zeros((4, 4, 3), np.uint8))
     assert [path.name for path in tmp_path.iterdir()] == ["folder.mp4"]
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_links_to_videos_stay_links(tmp_path, exists):
+    (tmp_path / "elsewhere").mkdir()
+    target = tmp_path / "elsewhere" / "real.mp4"
+    if exists:
+        target.write_bytes(b"old")
+    (tmp_path / "link.mp4").symlink_to("elsewhere/real.mp4")
+    with VideoWriter(tmp_path / "link.mp4", 10) as writer:
+        writer.write(np.zeros((4, 4, 3), np.uint8))
+    assert (tmp_path / "link.mp4").is_symlink()
+    assert len(VideoFile(target)) == 1
+    assert [path.name for path in target.parent.iterdir()] == ["real.mp4"]
+
+
+def test_pipes_are_no_videos(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(VOSError, match=r"pipe\.mp4: an mp4 can't be written to a pipe"):
+        VideoWriter(tmp_path / "pipe.mp4", 10)
+    assert stat.S_ISFIFO((tmp_path / "pipe.mp4").stat().st_mode)
 
 
 def test_without_frames_there_is_no_file(tmp_path):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import torch
-from PIL import Image
 
 from vos_lightning.data.index_cache import Facts, IndexCache
 from vos_lightning.data.names import VIDEO_SUFFIXES, video_names
@@ -17,6 +16,7 @@ from vos_lightning.errors import DatasetNotFoundError, VOSError
 from vos_lightning.io.files import natural_key
 from vos_lightning.io.frame_folder import IMAGE_SUFFIXES, FrameFolder
 from vos_lightning.io.frames import open_frames
+from vos_lightning.io.limits import opened_image
 
 _log = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ def holds_masks(path: Path) -> bool:
 def _is_mask(path: Path) -> bool:
     """Whether this is a PNG with a palette, as masks are and frames aren't."""
     try:
-        with Image.open(path) as image:
+        with opened_image(path) as image:
             return image.mode in ("P", "1")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except VOSError:
         return False

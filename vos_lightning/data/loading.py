@@ -1,11 +1,14 @@
 """The training dataloader: a DataLoader that can say where it is and continue from there."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 from torch.utils.data import DataLoader
 
 from vos_lightning.data.sampling import ClipSampler
+from vos_lightning.errors import VOSError
+
+Batch = TypeVar("Batch")
 
 
 class ClipLoader(DataLoader[Any]):
@@ -21,7 +24,7 @@ class ClipLoader(DataLoader[Any]):
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Batches of the sampler's epoch, from its first one not yet consumed."""
         self._batches = self.sampler.skipped() // (self.batch_size or 1) if isinstance(self.sampler, ClipSampler) else 0
-        for batch in super().__iter__():
+        for batch in plain_worker_errors(super().__iter__()):
             self._batches += 1
             yield batch
 
@@ -34,3 +37,22 @@ class ClipLoader(DataLoader[Any]):
         if isinstance(self.sampler, ClipSampler):
             self.sampler.set_epoch(state["epoch"])
             self.sampler.skip = (state["epoch"], state["batches"] * (self.batch_size or 1))
+
+
+def plain_worker_errors(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Batches of a loader; an error of one of its processes comes as the line it was there, without the traceback.
+
+    Raises:
+        VOSError: that of the process, or one that says it was killed.
+    """
+    try:
+        yield from batches
+    except VOSError as error:
+        reason = str(error).strip().rsplit(f"{type(error).__name__}: ", 1)[-1]
+        raise type(error)(reason) from error
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error) or "Caught" in str(error):
+            raise
+        raise VOSError(
+            "a loader process was killed, most likely for want of memory; lower num_workers, batch_size or short_side"
+        ) from error

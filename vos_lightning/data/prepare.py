@@ -1,5 +1,6 @@
 """A copy of a dataset that is quick to train on: one small video per video, with key frames close together."""
 
+import errno
 import json
 import re
 import shutil
@@ -17,13 +18,14 @@ from vos_lightning.data.names import video_names
 from vos_lightning.data.progress import map_files
 from vos_lightning.data.youtube_vos import frames_folder
 from vos_lightning.errors import VOSError
-from vos_lightning.io.files import atomic_path, list_files
+from vos_lightning.io.files import UnwritableError, atomic_path, list_files
 from vos_lightning.io.frame_folder import IMAGE_SUFFIXES
 from vos_lightning.io.frame_source import FrameSource, scaled_size
 from vos_lightning.io.frames import open_frames
 
 FORMATS = ("videos", "kinetics", "youtube-vos", "davis")
 _MANIFEST = "prepared.json"
+_OUTPUT_FAILS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.ENOENT))
 
 # what a killed run leaves behind: temporary files, and folders of shards in the making
 _LEFTOVERS = re.compile(r"\..+\.[0-9]+-[0-9]+\.tmp|\.shard-[^.]+")
@@ -64,7 +66,8 @@ class PrepareReport:
     def summary(self) -> str:
         """One line for people."""
         before, after = self.bytes_before / 1e6, self.bytes_after / 1e6
-        saved = f"{1 - after / before:.0%} less" if after <= before else f"{after / before:.1f} times as much"
+        share = after / before if before else 0.0
+        saved = f"{1 - share:.0%} less" if share <= 1 else f"{share:.1f} times as much"
         return (
             f"{self.output}: {self.written} videos written, {self.kept} kept, {len(self.faults)} left out; "
             f"{after:.1f} MB instead of {before:.1f} MB, {saved}"
@@ -123,7 +126,7 @@ def prepare_dataset(
         report: called with the path and the reason of every video that can't be read.
 
     Raises:
-        VOSError: `output` holds videos of another encoding, or lies in `root`.
+        VOSError: `output` holds videos of another encoding, lies in `root`, or can't be written to, as on a full disk.
     """
     root, output, encoding = Path(root), Path(output), encoding or Encoding()
     paths, base = training_videos(root, format)
@@ -134,6 +137,8 @@ def prepare_dataset(
         path, name = video
         try:
             return _prepare(path, output / f"{name}.mp4", encoding)
+        except UnwritableError:
+            raise
         except VOSError as error:
             return error
 
@@ -224,7 +229,8 @@ def encode_video(source: FrameSource, target: Path, encoding: Encoding, origin: 
         origin: `stamp` of the source, kept as the file's comment.
 
     Raises:
-        VOSError: it can't be decoded or encoded, or its frames differ in size.
+        OSError: the file can't be written.
+        VOSError: it can't be decoded or encoded, a frame is damaged, or its frames differ in size.
     """
     options = {
         "crf": str(encoding.crf),
@@ -241,7 +247,7 @@ def encode_video(source: FrameSource, target: Path, encoding: Encoding, origin: 
             rate = Fraction(source.fps).limit_denominator(1001)
             stream = container.add_stream("libx264", rate=rate, options=options)
             stream.codec_context.thread_count = 1
-            for frame in source:
+            for frame in source.intact():
                 if size is None:
                     size = frame.shape
                     stream.height, stream.width = _even_size(frame.shape[0], frame.shape[1], encoding.short_side)
@@ -253,6 +259,8 @@ def encode_video(source: FrameSource, target: Path, encoding: Encoding, origin: 
                 container.mux(stream.encode(picture))
             container.mux(stream.encode(None))
     except FFmpegError as error:
+        if error.errno in _OUTPUT_FAILS:
+            raise OSError(error.errno, error.strerror) from error
         raise VOSError(f"{source.path}: can't be encoded ({error.strerror})") from error
 
 

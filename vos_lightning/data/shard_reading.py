@@ -2,8 +2,9 @@
 
 import json
 import random
+import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from itertools import count, islice
 from pathlib import Path
@@ -13,6 +14,8 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from vos_lightning.data.clips import SkippedClip, clip_item, collate_clips
+from vos_lightning.data.loading import plain_worker_errors
+from vos_lightning.data.names import plain_name
 from vos_lightning.data.sampling import ClipKey, ClipSampling
 from vos_lightning.data.shard_writing import SHARD_LIST
 from vos_lightning.errors import DatasetNotFoundError, VOSError
@@ -39,14 +42,43 @@ def read_shard_list(location: str) -> dict[str, int]:
 
     Raises:
         DatasetNotFoundError: there is no list of shards.
+        VOSError: a name in it that can't be one.
     """
     path = f"{location.rstrip('/')}/{SHARD_LIST}"
     try:
         with webdataset().gopen(path) as file:
-            counts: dict[str, int] = json.loads(file.read())["shards"]
-    except (OSError, ValueError, KeyError) as error:
+            listed = json.loads(file.read())["shards"].items()
+            counts = {plain_name(name, Path(path)): int(count) for name, count in listed}
+    except VOSError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DatasetNotFoundError(f"{path}: no list of shards ({error}); write it with prepare --shards") from error
     return {f"{location.rstrip('/')}/{name}": count for name, count in counts.items()}
+
+
+class ShardVideo(NamedTuple):
+    """One video of a shard: its number, its facts, and the file."""
+
+    number: int
+    name: str
+    num_frames: int
+    fps: float
+    content: bytes
+
+    @classmethod
+    def of(cls, sample: dict[str, Any]) -> "ShardVideo":
+        """Unpack what WebDataset found under one key.
+
+        Raises:
+            VOSError: a part is missing or damaged.
+        """
+        where = f"{sample.get('__url__')}, {sample.get('__key__')}"
+        try:
+            facts = json.loads(sample["json"])
+            number, frames, fps = int(sample["__key__"]), int(facts["num_frames"]), float(facts["fps"])
+            return cls(number, str(facts["name"]), frames, fps, sample["mp4"])
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise VOSError(f"{where}: no prepared video ({error!r}); write this shard again") from error
 
 
 class ShardPlan(NamedTuple):
@@ -156,9 +188,16 @@ class ShardClips(IterableDataset[dict[str, Any]]):
             yield collate_clips(items)
 
     def _batches(self, shards: list[str], epoch: int) -> Iterator[list[dict[str, Any] | SkippedClip]]:
-        """Full batches of one pass, its last one as it comes, then those of another pass, for as long as asked."""
+        """Full batches of one pass, its last one as it comes, then those of another pass, for as long as asked.
+
+        Raises:
+            VOSError: not one video can be read, so that no pass would ever give a batch.
+        """
         turns = count() if any(self.shards[name] for name in shards) else iter(())
+        readable = False
         for turn in turns:
+            if turn and not readable:
+                raise VOSError(f"{shards[0]}: no video can be read in it and {len(shards) - 1} more; write them again")
             clips = self._clips(shards, epoch, turn)
             while batch := list(islice(clips, self.batch_size)):
                 while not any(isinstance(item, dict) for item in batch):
@@ -167,34 +206,49 @@ class ShardClips(IterableDataset[dict[str, Any]]):
                         break
                     batch += following
                 if any(isinstance(item, dict) for item in batch):
+                    readable = True
                     yield batch
 
     def _clips(self, shards: list[str], epoch: int, turn: int) -> Iterator[dict[str, Any] | SkippedClip]:
         wds = webdataset()
         shuffle = random.Random(f"{self.seed}-{epoch}-{turn}")
         samples = wds.DataPipeline(wds.SimpleShardList(shards), wds.tarfile_to_samples())
-        waiting: list[tuple[dict[str, Any], int]] = []
-        for sample in samples:
-            waiting += [(sample, clip) for clip in range(self.clips_per_video)]
+        waiting: list[tuple[ShardVideo, int]] = []
+        for sample in _until_damage(samples, shards):
+            try:
+                video = ShardVideo.of(sample)
+            except VOSError as error:
+                yield SkippedClip(str(sample.get("__key__")), str(error))
+                continue
+            waiting += [(video, clip) for clip in range(self.clips_per_video)]
             while len(waiting) > self.buffer:
                 yield self._clip(*waiting.pop(shuffle.randrange(len(waiting))), epoch, turn)
         shuffle.shuffle(waiting)
-        for sample, clip in waiting:
-            yield self._clip(sample, clip, epoch, turn)
+        for video, clip in waiting:
+            yield self._clip(video, clip, epoch, turn)
 
-    def _clip(self, sample: dict[str, Any], clip: int, epoch: int, turn: int) -> dict[str, Any] | SkippedClip:
-        facts = json.loads(sample["json"])
-        draw = (turn * self.clips_per_video + clip) * 10**9 + int(sample["__key__"])
-        try:
-            with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
-                file.write(sample["mp4"])
-                file.flush()
+    def _clip(self, video: ShardVideo, clip: int, epoch: int, turn: int) -> dict[str, Any] | SkippedClip:
+        draw = (turn * self.clips_per_video + clip) * 10**9 + video.number
+        with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+            file.write(video.content)
+            file.flush()
+            try:
                 return clip_item(
-                    VideoFile(Path(file.name)), facts["name"], facts["num_frames"], facts["fps"],
+                    VideoFile(Path(file.name)), video.name, video.num_frames, video.fps,
                     self.sampling, self.size, self.seed, ClipKey(epoch, draw),
                 )  # fmt: skip
-        except VOSError as error:
-            return SkippedClip(facts["name"], str(error).replace(file.name, facts["name"]))
+            except VOSError as error:
+                return SkippedClip(video.name, str(error).replace(file.name, video.name))
+
+
+def _until_damage(samples: Iterable[dict[str, Any]], shards: list[str]) -> Iterator[dict[str, Any]]:
+    """Samples of shards; what can't be read of them is an error of ours."""
+    try:
+        yield from samples
+    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
+        where = "" if any(shard in str(error) for shard in shards) else f"{shards[0]} or one beside it: "
+        reason = " ".join(str(error).split())
+        raise VOSError(f"{where}{reason}: this shard can't be read; write it again") from error
 
 
 class ShardLoader(DataLoader[dict[str, Any]]):
@@ -211,7 +265,7 @@ class ShardLoader(DataLoader[dict[str, Any]]):
         self._resume = None
         self._batches = skip
         self.dataset.epoch.fill_(self._epoch)
-        for batch in islice(super().__iter__(), skip, None):
+        for batch in plain_worker_errors(islice(super().__iter__(), skip, None)):
             self._batches += 1
             yield batch
 

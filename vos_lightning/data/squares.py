@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
-from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.errors import VOSError
 from vos_lightning.io.frame_folder import FrameFolder, read_frame
 from vos_lightning.io.frame_source import Frame, FrameSource
 from vos_lightning.io.frames import open_frames
+from vos_lightning.io.limits import opened_image
 
 # a JPEG decodes at 1/2, 1/4 or 1/8 for less than it costs to shrink it: worth enlarging the result by a tenth
 _ENOUGH = 0.9
@@ -37,14 +37,11 @@ def read_reduced(path: Path, short_side: int | None) -> Frame:
         CorruptFileError: it can't be decoded.
     """
     if short_side is not None and path.suffix.lower() in (".jpg", ".jpeg"):
-        try:
-            with Image.open(path) as image:
-                if image.mode == "RGB" and image.getexif().get(_ORIENTATION_TAG, 1) == 1:
-                    share = _ENOUGH * short_side / min(image.size)
-                    image.draft("RGB", (round(image.width * share), round(image.height * share)))
-                    return np.asarray(image)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise CorruptFileError(f"{path}: this frame cannot be decoded ({error}); replace or remove it") from error
+        with opened_image(path) as image:
+            if image.mode == "RGB" and image.getexif().get(_ORIENTATION_TAG, 1) == 1:
+                share = _ENOUGH * short_side / min(image.size)
+                image.draft("RGB", (round(image.width * share), round(image.height * share)))
+                return np.asarray(image)
     return read_frame(path)
 
 

@@ -62,7 +62,7 @@ def read_metadata(path: str | Path, need_categories: bool = True) -> dict[str, V
     try:
         videos = _filled(json.loads(path.read_text(encoding="utf-8")), "videos", dict, "the file")
         return {name: Video(name, _objects(name, video, need_categories)) for name, video in videos.items()}
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise CorruptFileError(
             f'{path}: not the meta.json of YouTube-VOS: {error}; expected {{"videos": {{name: {{"objects": {{id: '
             '{"category", "frames"}}}}}'

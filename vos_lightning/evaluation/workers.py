@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from vos_lightning.errors import VOSError
@@ -23,6 +24,9 @@ def parallel_map(function: Callable[[Job], Result], jobs: Sequence[Job], workers
         function: Importable by name, as other processes have to find it.
         jobs: Small: they are sent to other processes.
         workers: Processes. With one, everything stays in this process.
+
+    Raises:
+        VOSError: A process was killed.
     """
     workers = min(workers, len(jobs))
     if workers <= 1:
@@ -31,6 +35,10 @@ def parallel_map(function: Callable[[Job], Result], jobs: Sequence[Job], workers
     with ProcessPoolExecutor(workers, mp_context=_context()) as pool:
         try:
             yield from pool.map(function, jobs)
+        except BrokenProcessPool as error:
+            raise VOSError(
+                "a worker process was killed, most likely for want of memory; use fewer, such as --workers 1"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 

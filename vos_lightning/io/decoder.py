@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 
 from vos_lightning.errors import CorruptFileError, VOSError
 from vos_lightning.io.frame_source import Frame, scaled_size
+from vos_lightning.io.limits import check_pixels, pixel_limit
 from vos_lightning.io.timeline import KeyFrame, Timeline, read_timeline
 
 _SWSCALE_MATRICES = {1: 1, 4: 4, 7: 7, 9: 9, 10: 9}
@@ -64,7 +65,8 @@ class VideoDecoder:
 
     Raises:
         CorruptFileError: This isn't a video file, or it is cut short.
-        VOSError: The file holds sound only, or a video without a frame; it is gone, or not the one of `facts`.
+        VOSError: The file holds sound only, a video without a frame, or frames that are too large; it is gone, or not
+            the one of `facts`.
     """
 
     def __init__(self, path: Path, threads: int = 1, facts: VideoFacts | None = None) -> None:
@@ -78,6 +80,7 @@ class VideoDecoder:
         self._open()
         context = self._stream.codec_context
         self._size = (context.height, context.width)
+        check_pixels(path, *self._size)
         self.facts = facts or self._learn(stamp)
         self.timeline = self.facts.timeline
 
@@ -127,8 +130,12 @@ class VideoDecoder:
         """Convert a decoded frame to RGB, resized and turned upright on the way.
 
         All frames of a file come out in one size, even if the stream changes it on the way.
+
+        Raises:
+            VOSError: The resized frame would be too large.
         """
         height, width = scaled_size(self._size[0] or frame.height, self._size[1] or frame.width, short_side)
+        check_pixels(self.path, height, width)
         rgb = self._reformatter.reformat(
             frame,
             width=width,
@@ -172,6 +179,9 @@ class VideoDecoder:
             self._container.close()
             raise self._corrupt("no stream of a known codec")
         self._stream: VideoStream = streams[0]
+        limit = pixel_limit()
+        if limit is not None:  # of frames that are larger than the file's header says
+            self._stream.codec_context.options = {"max_pixels": str(limit)}
         self._stream.thread_count = self.threads
         self._stream.thread_type = "NONE" if self.threads == 1 else "AUTO"
 

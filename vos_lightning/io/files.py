@@ -14,6 +14,10 @@ from vos_lightning.errors import VOSError
 _serial = itertools.count()
 
 
+class UnwritableError(VOSError):
+    """A result can't be written: no input is to blame, so there's no point in going on with the next one."""
+
+
 def natural_key(name: str) -> tuple[list[str | int], str]:
     """Sorting key that reads digits as numbers: 2 before 10.
 
@@ -50,11 +54,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     directly.
 
     Raises:
-        VOSError: The file can't be written (folder missing, disk full, no permission).
+        UnwritableError: The file can't be written (folder missing, disk full, no permission).
     """
     path = Path(path)
     try:
-        if _is_special(path):
+        if is_special(path):
             yield path
             return
         target = Path(os.path.realpath(path))
@@ -77,20 +81,20 @@ def check_writable(path: str | Path) -> None:
     path = Path(path)
     if path.is_dir():
         raise VOSError(f"{path}: cannot be written, for it is a folder; give the name of a file")
-    target = path if _is_special(path) else Path(os.path.realpath(path)).parent
+    target = path if is_special(path) else Path(os.path.realpath(path)).parent
     if not target.exists():
         raise VOSError(f"{path}: cannot be written, for there is no folder {target}; create it")
     if not os.access(target, os.W_OK) or not (target == path or target.is_dir()):
         raise VOSError(f"{path}: cannot be written, for {target} is write-protected or no folder; choose another place")
 
 
-def unwritable(path: Path, error: Exception) -> VOSError:
+def unwritable(path: Path, error: Exception) -> UnwritableError:
     """Say which file can't be written, why, and what to do."""
-    return VOSError(
+    return UnwritableError(
         f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); free space or choose another place"
     )
 
 
-def _is_special(path: Path) -> bool:
+def is_special(path: Path) -> bool:
     """Whether a path is a pipe or a device, which can't be replaced."""
     return path.exists() and not path.is_file() and not path.is_dir()

@@ -7,11 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from vos_lightning.errors import CorruptFileError, VOSError
 from vos_lightning.io.files import list_files
 from vos_lightning.io.frame_source import Frame, FrameSource, scaled_size
+from vos_lightning.io.limits import check_pixels, opened_image
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 """What counts as a frame in a folder, in lower case."""
@@ -58,12 +59,9 @@ class FrameFolder(FrameSource):
     def size(self) -> tuple[int, int]:
         """Height and width of the first frame, from its header alone."""
         path = self.path / self._filenames[0]
-        try:
-            with Image.open(path) as image:
-                turned = image.getexif().get(_ORIENTATION_TAG) in _TRANSPOSED
-                return (image.width, image.height) if turned else (image.height, image.width)
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise _undecodable(path, error) from error
+        with opened_image(path) as image:
+            turned = image.getexif().get(_ORIENTATION_TAG) in _TRANSPOSED
+            return (image.width, image.height) if turned else (image.height, image.width)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -88,26 +86,19 @@ def read_frame(path: str | Path, short_side: int | None = None) -> Frame:
 
     Raises:
         CorruptFileError: The file is missing, can't be decoded or has more than 8 bits per channel.
+        VOSError: It is too large, as it is or resized.
     """
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise CorruptFileError(f"{path}: frames have 8 bits per channel, not {image.mode}; convert this image")
-            height, width = scaled_size(image.height, image.width, short_side)
-            # a large JPEG decodes at 1/2, 1/4 or 1/8 of its size; twice what we want keeps the filtering exact enough
-            image.draft("RGB", (2 * width, 2 * height))
-            upright = ImageOps.exif_transpose(image) if _ORIENTATION_TAG in image.getexif() else image
-            if upright.size != image.size:
-                height, width = width, height
-            rgb = upright.convert("RGB")
-    except CorruptFileError:
-        raise
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise _undecodable(path, error) from error
+    with opened_image(path) as image:
+        if image.mode.startswith(("I", "F")):
+            raise CorruptFileError(f"{path}: frames have 8 bits per channel, not {image.mode}; convert this image")
+        height, width = scaled_size(image.height, image.width, short_side)
+        check_pixels(path, height, width)
+        # a large JPEG decodes at 1/2, 1/4 or 1/8 of its size; twice what we want keeps the filtering exact enough
+        image.draft("RGB", (2 * width, 2 * height))
+        upright = ImageOps.exif_transpose(image) if _ORIENTATION_TAG in image.getexif() else image
+        if upright.size != image.size:
+            height, width = width, height
+        rgb = upright.convert("RGB")
     if rgb.size != (width, height):
         rgb = rgb.resize((width, height), Image.Resampling.BILINEAR)
     return np.array(rgb)
-
-
-def _undecodable(path: str | Path, error: Exception) -> CorruptFileError:
-    return CorruptFileError(f"{path}: this frame cannot be decoded ({error}); replace or remove it")

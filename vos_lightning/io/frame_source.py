@@ -50,6 +50,14 @@ class FrameSource(ABC):
     def __iter__(self) -> Iterator[Frame]:
         """Stream all frames in order; nothing is kept."""
 
+    def intact(self) -> Iterator[Frame]:
+        """Stream all frames in order, up to the first that is damaged.
+
+        Raises:
+            CorruptFileError: This frame is damaged, or can't be decoded at all.
+        """
+        return iter(self)
+
     @abstractmethod
     def __getitem__(self, index: int) -> Frame:
         """Read one frame; negative indices count from the end."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from vos_lightning.errors import CorruptFileError, MaskError, VOSError
+from vos_lightning.errors import MaskError, VOSError
 from vos_lightning.io.files import atomic_path
+from vos_lightning.io.limits import opened_image
 from vos_lightning.io.palette import complete_palette
 
 _SOFT_IDS = 8
@@ -27,7 +30,7 @@ def read_mask(path: str | Path) -> NDArray[np.uint8]:
         CorruptFileError: The file can't be decoded.
         VOSError: There is no such file.
     """
-    with _open(path) as image:
+    with _opened(path) as image:
         if image.format != "PNG":
             raise MaskError(f"{path}: this mask is a {image.format} file; save it as a palette or grey PNG")
         if image.mode not in ("P", "L", "1"):
@@ -45,7 +48,7 @@ def read_palette(path: str | Path) -> bytes | None:
         CorruptFileError: The file can't be decoded.
         VOSError: There is no such file.
     """
-    with _open(path) as image:
+    with _opened(path) as image:
         palette = image.getpalette("RGB") if image.mode == "P" else None
     return bytes(palette) if palette else None
 
@@ -86,16 +89,14 @@ def as_ids(mask: ArrayLike) -> NDArray[np.uint8]:
     return ids.astype(np.uint8)
 
 
-def _open(path: str | Path) -> Image.Image:
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
     """Open and decode an image file."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except FileNotFoundError as error:
-        raise VOSError(f"{path}: no such mask; check the path") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise CorruptFileError(f"{path}: this mask cannot be decoded ({error}); write it again") from error
+    if not Path(path).exists():
+        raise VOSError(f"{path}: no such mask; check the path")
+    with opened_image(path, "mask") as image:
+        image.load()
+        yield image
 
 
 def _fault(mode: str) -> str:
@@ -108,6 +109,8 @@ def _fault(mode: str) -> str:
 def _check_hard_edges(mask: NDArray[np.uint8], counts: NDArray[np.int64], path: str | Path) -> None:
     """Refuse a grey image whose many values come from smoothed edges: read as ids they'd be hundreds of objects.
 
+    Thin objects, such as lines, are told apart from them: a smoothed edge lies between a darker and a brighter side.
+
     Args:
         mask: (H, W).
         counts: pixels of each of the 256 values.
@@ -118,8 +121,20 @@ def _check_hard_edges(mask: NDArray[np.uint8], counts: NDArray[np.int64], path: 
     corner = mask[:-1, :-1]
     solid = (corner == mask[1:, :-1]) & (corner == mask[:-1, 1:]) & (corner == mask[1:, 1:])
     thin = (counts > 0) & (np.bincount(corner[solid], minlength=256) == 0)
-    if np.count_nonzero(thin) >= _SOFT_IDS and 2 * np.count_nonzero(thin) > np.count_nonzero(counts):
+    soft = thin & (2 * np.bincount(mask[_between(mask)], minlength=256) > counts)
+    if np.count_nonzero(soft) >= _SOFT_IDS and 2 * np.count_nonzero(soft) > np.count_nonzero(counts):
         raise MaskError(
             f"{path}: {np.count_nonzero(counts)} grey values, most of them thin edges: this mask is antialiased; "
-            "save it without smoothing, one value per object"
+            "save it without smoothing, one value per object, or with a palette if these are ids"
         )
+
+
+def _between(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Pixels with both a smaller and a larger value among their eight neighbours, (H, W)."""
+    padded = np.pad(mask, 1, mode="edge")
+    rows = padded[:-2], padded[1:-1], padded[2:]
+    low, high = np.minimum.reduce(rows), np.maximum.reduce(rows)
+    low = np.minimum.reduce((low[:, :-2], low[:, 1:-1], low[:, 2:]))
+    high = np.maximum.reduce((high[:, :-2], high[:, 1:-1], high[:, 2:]))
+    between: NDArray[np.bool_] = (low < mask) & (mask < high)
+    return between

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vos_lightning.errors import VOSError
+from av.video.frame import VideoFrame
+
+from vos_lightning.errors import CorruptFileError, VOSError
 from vos_lightning.io.decoder import VideoDecoder, VideoFacts
 from vos_lightning.io.frame_source import Frame, FrameSource
+
+_log = logging.getLogger(__name__)
 
 
 class VideoFile(FrameSource):
@@ -18,6 +23,9 @@ class VideoFile(FrameSource):
     Random access seeks to the key frame before and gives exactly the frames that playing from the start gives, also
     with B-frames and a variable frame rate. The file is opened by the process that reads it. Where its frames are is
     read once and kept, also when this is pickled; if the file changes after that, reading is an error.
+
+    Frames that the decoder patched up, since their bytes are damaged, are no error while streaming, but a warning is
+    logged, one per object; `read` and `intact` refuse them.
 
     Args:
         path: A file in any container and codec that FFmpeg reads.
@@ -36,6 +44,7 @@ class VideoFile(FrameSource):
         self._facts: VideoFacts | None = None
         self._size: tuple[int, int] | None = None
         self._stream: _OpenStream | None = None
+        self._warned = False
 
     @property
     def names(self) -> list[str]:
@@ -51,7 +60,9 @@ class VideoFile(FrameSource):
     def size(self) -> tuple[int, int]:
         """Height and width of the frames."""
         if self._size is None:
-            height, width, _ = self.read([0])[0].shape
+            with self._open() as decoder:
+                _, frame = next(iter(decoder.frames([0])))
+                height, width, _ = decoder.to_array(frame).shape
             self._size = height, width
         return self._size
 
@@ -62,7 +73,15 @@ class VideoFile(FrameSource):
     def __iter__(self) -> Iterator[Frame]:
         """Stream all frames in order."""
         with self._open() as decoder:
-            for _, frame in decoder.frames(range(len(decoder))):
+            for index, frame in decoder.frames(range(len(decoder))):
+                self._warn_of_damage(index, frame)
+                yield decoder.to_array(frame)
+
+    def intact(self) -> Iterator[Frame]:
+        """Stream all frames in order, up to the first that is damaged; see `FrameSource.intact`."""
+        with self._open() as decoder:
+            for index, frame in decoder.frames(range(len(decoder))):
+                self._refuse_damage(index, frame)
                 yield decoder.to_array(frame)
 
     def __getitem__(self, index: int) -> Frame:
@@ -75,18 +94,21 @@ class VideoFile(FrameSource):
             self.close()
             self._stream = _OpenStream(self._open(), index)
         try:
-            return self._stream.next_frame()
+            frame = self._stream.next_frame()
+            self._warn_of_damage(index, frame)
+            return self._stream.decoder.to_array(frame)
         finally:
             if self._stream.next_index >= len(self):
                 self.close()
 
     def read(self, indices: Sequence[int], short_side: int | None = None) -> list[Frame]:
         """Read some frames, in the order asked for; see `FrameSource.read`."""
+        frames: dict[int, Frame] = {}
         with self._open() as decoder:
             positions = self._positions(indices)
-            frames = {
-                index: decoder.to_array(frame, short_side) for index, frame in decoder.frames(sorted(set(positions)))
-            }
+            for index, frame in decoder.frames(sorted(set(positions))):
+                self._refuse_damage(index, frame)
+                frames[index] = decoder.to_array(frame, short_side)
         seen: set[int] = set()
         result = []
         for index in positions:
@@ -103,6 +125,15 @@ class VideoFile(FrameSource):
     def __getstate__(self) -> dict[str, Any]:
         """Leave the open file behind."""
         return {**self.__dict__, "_stream": None}
+
+    def _refuse_damage(self, index: int, frame: VideoFrame) -> None:
+        if frame.is_corrupt:
+            raise CorruptFileError(f"{self.path}: frame {index} is damaged; replace this video")
+
+    def _warn_of_damage(self, index: int, frame: VideoFrame) -> None:
+        if frame.is_corrupt and not self._warned:
+            self._warned = True
+            _log.warning("%s: damaged from about frame %d on, frames there may be wrong; replace it", self.path, index)
 
     def _open(self) -> VideoDecoder:
         decoder = VideoDecoder(self.path, self.threads, self._facts)
@@ -126,8 +157,8 @@ class _OpenStream:
         self.next_index = index
         self._frames = decoder.frames(range(index, len(decoder)))
 
-    def next_frame(self) -> Frame:
+    def next_frame(self) -> VideoFrame:
         """Decode one frame and stand before the next."""
         _, frame = next(self._frames)
         self.next_index += 1
-        return self.decoder.to_array(frame)
+        return frame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from av.video.stream import VideoStream
 from numpy.typing import ArrayLike, NDArray
 
 from vos_lightning.errors import VOSError
-from vos_lightning.io.files import temporary_sibling, unwritable
+from vos_lightning.io.files import check_writable, is_special, temporary_sibling, unwritable
 from vos_lightning.io.masks import as_ids, write_mask
 
 _QUEUED_MASKS = 16
@@ -122,14 +123,15 @@ def _finish(job: _MaskJob, thread: threading.Thread) -> None:
 class VideoWriter:
     """Write frames as an H.264 mp4 that plays everywhere; the file appears when it is complete.
 
-    Odd heights and widths are padded by repeating the last row or column, as yuv420p demands.
+    Odd heights and widths are padded by repeating the last row or column, as yuv420p demands. A link stays one: what it
+    points to is replaced.
 
     Args:
         path: A name that ends in .mp4; its folder must exist.
         fps: Frames per second.
 
     Raises:
-        VOSError: Another suffix, no such folder or an impossible frame rate.
+        VOSError: Another suffix, an impossible frame rate, or a place that can't be written to, such as a pipe.
     """
 
     def __init__(self, path: str | Path, fps: float) -> None:
@@ -137,12 +139,14 @@ class VideoWriter:
         self.path = Path(path)
         if self.path.suffix.lower() != ".mp4":
             raise VOSError(f"{path}: videos are written as .mp4; give a name that ends so")
-        if not self.path.parent.is_dir():
-            raise VOSError(f"{path}: the folder {self.path.parent} does not exist; create it first")
+        check_writable(path)
+        if is_special(self.path):
+            raise VOSError(f"{path}: an mp4 can't be written to a pipe or device; give the name of a file")
         if not 0 < fps <= 1000:
             raise VOSError(f"{path}: {fps} frames per second cannot be written; give a rate between 0 and 1000")
         self._rate = Fraction(float(fps)).limit_denominator(1001)
-        self._temporary = temporary_sibling(self.path)
+        self._target = Path(os.path.realpath(path))
+        self._temporary = temporary_sibling(self._target)
         self._size: tuple[int, int] | None = None
         self._closed = False
 
@@ -184,7 +188,7 @@ class VideoWriter:
         try:
             self._container.mux(self._stream.encode(None))
             self._container.close()
-            self._temporary.replace(self.path)
+            self._temporary.replace(self._target)
         except (FFmpegError, OSError) as error:
             self._temporary.unlink(missing_ok=True)
             raise unwritable(self.path, error) from error
