@@ -63,6 +63,7 @@ class MAST(TrackingTask):
         test_radius: int = 12,
         topk: int | None = 10,
         reference_offsets: list[int] = [1, 2, 3, 4],  # noqa: B006 - never changed; a None here would hide the default from --help
+        test_max_size: int | None = None,
         adapter: AdapterSettings | None = None,
     ) -> None:
         super().__init__(adapter)
@@ -144,7 +145,7 @@ class MAST(TrackingTask):
             temperature=self.hparams["temperature"],
             policy=ReferencePolicy(tuple(self.hparams["reference_offsets"])),
         )
-        return Propagator(self.encoder, self.momentum_encoder, settings)
+        return Propagator(self.encoder, self.momentum_encoder, settings, self.hparams["test_max_size"])
 
     def train(self, mode: bool = True) -> Self:
         """As every module's, but the momentum encoder's statistics follow eq. 8 and never those of a batch."""
