@@ -35,6 +35,12 @@ class LastCheckpoint(ModelCheckpoint):
         self._signals = StopSignals()
         self._step = 0
 
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Have the run go on with the batch that would have come next."""
+        _at_the_next_batch(checkpoint["loops"]["fit_loop"])
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen to signals from here on."""
         super().on_train_start(trainer, pl_module)
@@ -111,3 +117,22 @@ class BestCheckpoint(ModelCheckpoint):
         super().on_train_batch_end(trainer, *args, **kwargs)
         if trainer.global_step == trainer.max_steps:
             trainer.should_stop = True
+
+
+def _at_the_next_batch(fit_loop: dict[str, Any]) -> None:
+    """Correct the progress that was saved at the end of an epoch.
+
+    With `max_steps`, Lightning takes such an epoch for unfinished and its batches for done: it passes through it once
+    more, empty, and the run continues with the batches of the epoch after the next one.
+    """
+    epochs, batches = fit_loop["epoch_progress"], fit_loop["epoch_loop.batch_progress"]
+    if epochs["current"]["processed"] == epochs["current"]["completed"]:
+        return  # saved in the middle of an epoch
+    for progress in (epochs["total"], epochs["current"]):
+        if batches["is_last_batch"]:
+            progress["completed"] = progress["processed"]
+        else:  # `max_steps` or `max_time` has cut the epoch short
+            progress["processed"] = progress["completed"]
+    if batches["is_last_batch"]:
+        batches["current"] = dict.fromkeys(batches["current"], 0)
+        batches["is_last_batch"] = False

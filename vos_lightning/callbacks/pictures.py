@@ -42,6 +42,8 @@ class Pictures(Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Have the masks of validation shown to this."""
+        # asked for here, where all ranks are: only the first knows what its logger calls the run
+        self._folder = Path(trainer.strategy.broadcast(str(run_folder(trainer)))) / "pictures"
         observers = getattr(pl_module, "observers", None)
         if stage in ("fit", "validate") and observers is not None and self.sequences and self._observe not in observers:
             observers.append(self._observe)
@@ -65,7 +67,7 @@ class Pictures(Callback):
             pictures = draw(batch)
         for name, tensor in pictures.items():
             picture = tensor.permute(1, 2, 0).cpu().numpy()
-            save_picture(run_folder(trainer) / "pictures" / "train" / f"{_stem(trainer)}-{name}.png", picture)
+            save_picture(self._folder / "train" / f"{_stem(trainer)}-{name}.png", picture)
             log_picture(trainer, f"pictures/{name}", picture, f"step {trainer.global_step}")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -75,7 +77,6 @@ class Pictures(Callback):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin anew."""
         self._strips = {}
-        self._folder = run_folder(trainer) / "pictures" / "val"
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write and show what was gathered."""
@@ -84,14 +85,15 @@ class Pictures(Callback):
             video = strip.close()
             if trainer.sanity_checking or not strip.columns:
                 continue
-            picture, caption = strip.picture(), f"{name}, step {trainer.global_step}: {strip.caption()}"
-            save_picture(self._folder / f"{_stem(trainer)}-{name}.jpg", picture)
+            when = f"{name}, step {trainer.global_step}"
+            picture, caption = strip.picture(), f"{when}: {strip.caption()}"
+            save_picture(self._folder / "val" / f"{_stem(trainer)}-{name}.jpg", picture)
             if trainer.is_global_zero:
                 frame, masks = strip.last()
                 log_picture(trainer, f"val/{name}", picture, caption)
-                log_masks(trainer, f"val/{name}/masks", frame, masks, caption)
+                log_masks(trainer, f"val/{name}/masks", frame, masks, when)
                 if video is not None:
-                    log_video(trainer, f"val/{name}/video", video, caption)
+                    log_video(trainer, f"val/{name}/video", video, when)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Leave no half-written video."""
@@ -104,7 +106,7 @@ class Pictures(Callback):
         if name not in self._strips:
             if len(self._strips) >= self.sequences:
                 return
-            video = self._folder / f"{name}.mp4" if self.video_frames else None
+            video = self._folder / "val" / f"{name}.mp4" if self.video_frames else None
             self._strips[name] = SequenceStrip(item, self.frames, self.video_frames, self.size, video)
         self._strips[name].add(t, frame, ids)
 

@@ -25,7 +25,7 @@ from vos_lightning.callbacks.random_state import RandomState
 from vos_lightning.callbacks.run_config import RunConfig
 from vos_lightning.callbacks.score_table import ScoreTable
 from vos_lightning.commands.config_errors import OneLineParser, one_line
-from vos_lightning.commands.resume import NAMES, checkpoint_settings, newest_checkpoint, same_run
+from vos_lightning.commands.resume import NAMES, checkpoint_settings, newest_checkpoint, place_loggers, same_run
 from vos_lightning.errors import VOSError
 
 
@@ -52,6 +52,7 @@ class Main(LightningCLI):
         """
         command = self.config["subcommand"]
         config, given = self.config[command], self.given[command]
+        place_loggers(config["trainer.logger"], Path(config["trainer.default_root_dir"] or "."))
         if config.get("ckpt_path") in NAMES:
             self._find_checkpoint(config, command)
         if config.get("ckpt_path") is None:
@@ -87,7 +88,7 @@ class Main(LightningCLI):
         """
         try:
             super().instantiate_classes()
-        except (MisconfigurationException, ValueError, TypeError) as error:
+        except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
             raise VOSError(one_line(str(error))) from error
 
     def _run_subcommand(self, subcommand: str) -> None:

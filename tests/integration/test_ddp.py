@@ -1,0 +1,93 @@
+"""Two ranks on the CPU (gloo) through the real command line, against one process with the doubled batch."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from vos_lightning.data import write_davis_tree
+from vos_lightning.data.synthetic_data import SyntheticSpec
+
+
+@pytest.fixture
+def unequal_tree(tmp_path):
+    """Three validation sequences of 4, 9 and 6 frames: two ranks get two each, one of them twice."""
+    root = tmp_path / "davis"
+    for seed, frames in ((1, 4), (2, 9), (3, 6)):
+        write_davis_tree(root, train=(), val=(seed,), spec=SyntheticSpec(frames, (32, 48), 2))
+    names = "".join(f"synthetic-{seed:05d}\n" for seed in (1, 2, 3))
+    (root / "ImageSets" / "2017" / "val.txt").write_text(names)
+    return root
+
+
+def options(root, records, *more):
+    settings = {
+        "trainer.max_steps": 3,
+        "trainer.max_epochs": -1,
+        "trainer.default_root_dir": root,
+        "pictures.sequences": 1,
+    }
+    callback = ["--trainer.callbacks+=recorder.RankRecorder", f"--trainer.callbacks.folder={records}"]
+    return [*(f"--{key}={value}" for key, value in settings.items()), *callback, *more]
+
+
+def two_ranks(environment, *arguments):
+    command = [sys.executable, "-m", "vos_lightning", *map(str, arguments)]
+    devices = ["--trainer.strategy=ddp", "--trainer.devices=2"]
+    result = subprocess.run([*command, *devices], env=environment, capture_output=True, text=True, timeout=240)
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+def load(folder, rank):
+    return torch.load(folder / f"{rank}.pt", weights_only=True)
+
+
+def check_two_ranks_equal_one(model, config, unequal_tree, environment, in_this_process, tmp_path):
+    path = config(model, batch_size=2, val_root=str(unequal_tree))
+    two_ranks(environment, "fit", "--config", path, *options(tmp_path / "two", tmp_path / "ranks"))
+    first, second = load(tmp_path / "ranks", 0), load(tmp_path / "ranks", 1)
+    assert torch.equal(first["grads"], second["grads"])
+    for name, value in first["state"].items():  # the EMA of the weights among it
+        assert torch.equal(value, second["state"][name]), name
+    assert not torch.equal(first["losses"], second["losses"])  # each has clips of its own
+
+    path = config(model, batch_size=4, val_root=str(unequal_tree))
+    assert in_this_process("fit", "--config", path, *options(tmp_path / "one", tmp_path / "alone")) == 0
+    alone = load(tmp_path / "alone", 0)
+    torch.testing.assert_close((first["losses"] + second["losses"]) / 2, alone["losses"], rtol=0, atol=1e-5)
+    scale = alone["grads"].abs().max()
+    torch.testing.assert_close(first["grads"] / scale, alone["grads"] / scale, rtol=0, atol=1e-5)
+
+    # the same weights on one process: every sequence counts once
+    (checkpoint,) = (tmp_path / "two").rglob("last.ckpt")
+    (scores,) = _validated(in_this_process, path, checkpoint, tmp_path)
+    assert first["scores"].keys() == {"val/J", "val/F", "val/JF"}
+    assert first["scores"] == second["scores"] == pytest.approx(scores, abs=1e-6)
+    (table,) = (tmp_path / "two").rglob("val_sequences.csv")
+    assert [line.split(",")[1] for line in table.read_text().splitlines()[1:]] == [
+        f"synthetic-0000{i}" for i in (1, 2, 3)
+    ]
+    (folder,) = (tmp_path / "two").rglob("pictures")
+    assert {path.suffix for path in (folder / "val").iterdir()} == {".jpg", ".mp4"}
+
+
+def _validated(in_this_process, config, checkpoint, folder):
+    arguments = ["--config", config, "--ckpt_path", checkpoint, "--trainer.default_root_dir", folder / "validated"]
+    assert (
+        in_this_process(
+            "validate",
+            *arguments,
+            "--trainer.logger=pytorch_lightning.loggers.CSVLogger",
+            f"--trainer.logger.save_dir={folder / 'validated'}",
+        )
+        == 0
+    )
+    for path in (folder / "validated").rglob("metrics.csv"):
+        names, values = (line.split(",") for line in path.read_text().splitlines())
+        yield {name: float(value) for name, value in zip(names, values, strict=True) if name.startswith("val/")}
+
+
+def test_two_ranks_equal_one_with_the_doubled_batch(config, unequal_tree, environment, in_this_process, tmp_path):
+    check_two_ranks_equal_one("mast", config, unequal_tree, environment, in_this_process, tmp_path)
