@@ -7,14 +7,16 @@ if TYPE_CHECKING:
     from vos_lightning.inference.segmenter import VideoSegmenter
     from vos_lightning.tasks.ct_vos import CTVOS
     from vos_lightning.tasks.mast import MAST
+    from vos_lightning.tasks.online_adapter import OnlineAdapter
 
 __version__ = "0.1.0"
-__all__ = ["CTVOS", "MAST", "VideoSegmenter", "__version__"]
+__all__ = ["CTVOS", "MAST", "OnlineAdapter", "VideoSegmenter", "__version__"]
 
 # Imported on first use: `import vos_lightning` alone must not wait for torch and Lightning.
 _HOMES = {
     "CTVOS": "vos_lightning.tasks.ct_vos",
     "MAST": "vos_lightning.tasks.mast",
+    "OnlineAdapter": "vos_lightning.tasks.online_adapter",
     "VideoSegmenter": "vos_lightning.inference.segmenter",
 }
 

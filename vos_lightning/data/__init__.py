@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vos_lightning.data.datamodules.davis import DAVISDataModule
     from vos_lightning.data.datamodules.image_folder import ImageFolderDataModule
     from vos_lightning.data.datamodules.kinetics import KineticsDataModule
+    from vos_lightning.data.datamodules.one_sequence import OneSequenceDataModule as OneSequenceDataModule
     from vos_lightning.data.datamodules.shards import ShardDataModule
     from vos_lightning.data.datamodules.synthetic import SyntheticDataModule
     from vos_lightning.data.datamodules.video_folder import VideoFolderDataModule
@@ -33,6 +34,7 @@ _HOMES = {
     "DAVISDataModule": "vos_lightning.data.datamodules.davis",
     "ImageFolderDataModule": "vos_lightning.data.datamodules.image_folder",
     "KineticsDataModule": "vos_lightning.data.datamodules.kinetics",
+    "OneSequenceDataModule": "vos_lightning.data.datamodules.one_sequence",
     "ShardDataModule": "vos_lightning.data.datamodules.shards",
     "SyntheticDataModule": "vos_lightning.data.datamodules.synthetic",
     "VideoFolderDataModule": "vos_lightning.data.datamodules.video_folder",

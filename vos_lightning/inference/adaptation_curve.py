@@ -12,7 +12,7 @@ from vos_lightning.inference.adaptation_sequence import SequenceAdapter
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """The adapter after some steps; scores are means over frames and objects, in [0, 1].
+    """The network alone after some steps; scores are means over frames and objects, in [0, 1].
 
     Attributes:
         step: steps taken.
@@ -76,7 +76,7 @@ class Monitor:
         spread = np.linspace(0, len(frames) - 1, min(self._num_frames, len(frames))).round().astype(int)
         propagated, true = list[FrameScores](), list[FrameScores]()
         for frame in (frames[i] for i in spread):
-            ids, known = adapter.segment(frame.image, frame.seen), adapter.object_ids[: frame.seen.num_classes - 1]
+            ids, known = adapter.draw(frame.image, frame.seen), adapter.object_ids[: frame.seen.num_classes - 1]
             propagated.append(score_frame(ids, frame.seen.mask.ids(), known))
             target = None if self._targets is None else self._targets[frame.seen.t]
             if target is not None:

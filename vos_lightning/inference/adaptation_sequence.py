@@ -1,6 +1,6 @@
 """One sequence's adapter: it observes frames with their propagated masks, learns them, and segments them anew."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ class SequenceAdapter:
         self.network = SequenceNetwork(settings, sequence, torch.device(device))
         self._given = given
         self._count = 0
+        self._trusted: list[int] = []  # ids that the network draws well
         self._start = 0  # frame of the first object
 
     def observe(self, image: Pixels, ids: Ids) -> Seen:
@@ -75,30 +76,61 @@ class SequenceAdapter:
             if self.network.exhausted:
                 return
             self.network.train(self.frames, 1 + len(self.object_ids), min(portion, steps - done))
+            self._trusted = [i for i, fit in self._fits().items() if fit >= self.settings.min_fit]
             if look is not None:
                 look()
 
-    @torch.inference_mode()
     def segment(self, image: Pixels, seen: Seen) -> Ids:
-        """Mask of an observed frame, (H, W); the propagated one as long as nothing was learned.
+        """Final mask of an observed frame, (H, W); the propagated one as long as nothing was learned.
 
         Args:
             image: RGB (size, size, 3).
             seen: what `observe` returned for it.
         """
         propagated = seen.mask.ids()
-        learned = self.network.num_classes
-        if not learned:
+        if not self._trusted:
             return propagated
-        logits = self.network.predict(image)
-        logits = F.interpolate(logits[None], propagated.shape, mode="bilinear", align_corners=False)
-        known = torch.arange(learned, device=logits.device)[None] < seen.num_classes
-        classes = merge_unknown(logits, known)[0].argmax(0).to(torch.uint8).cpu().numpy()
-        ids: Ids = np.array([0, *self.object_ids], np.uint8)[classes]
-        # objects given since the last training: only the propagated mask knows of them
-        strangers = np.where(np.isin(propagated, self.object_ids[learned - 1 :]), propagated, np.uint8(0))
-        ids = put_over(ids, strangers) if strangers.any() else ids
+        ids = self._draw(image, seen, self._trusted, self.settings.prior)
+        # objects that the network doesn't know, or not well enough: only the propagated mask knows of them
+        others = np.where(np.isin(propagated, self._trusted), np.uint8(0), propagated)
+        ids = put_over(ids, others) if others.any() else ids
         return ids if seen.given is None else put_over(ids, seen.given.ids())
+
+    def draw(self, image: Pixels, seen: Seen) -> Ids:
+        """What the network alone sees in an observed frame, (H, W); arguments as for `segment`."""
+        return self._draw(image, seen, self._learned, prior=0.0)
+
+    @property
+    def _learned(self) -> list[int]:
+        """Ids that the network has outputs for."""
+        return self.object_ids[: max(0, self.network.num_classes - 1)]
+
+    @torch.inference_mode()
+    def _draw(self, image: Pixels, seen: Seen, ids: Sequence[int], prior: float) -> Ids:
+        """Draw some objects; of the others, those unknown at the time among them, the network's idea is background."""
+        channels = [0, *self._learned]
+        propagated = torch.from_numpy(seen.mask.ids()).to(self.network.device)
+        logits = self.network.predict(image)[None]
+        logits = F.interpolate(logits, propagated.shape, mode="bilinear", align_corners=False)
+        for k, object_id in enumerate(channels):
+            logits[0, k] += prior * (propagated == object_id)
+        drawn = {0, *ids} & {0, *self.object_ids[: seen.num_classes - 1]}
+        known = torch.tensor([[object_id in drawn for object_id in channels]], device=logits.device)
+        table = torch.tensor(channels, dtype=torch.uint8, device=logits.device)
+        result: Ids = table[merge_unknown(logits, known)[0].argmax(0)].cpu().numpy()
+        return result
+
+    def _fits(self) -> dict[int, float]:
+        """How well the network alone redraws each object's given masks: intersection over union, by id."""
+        overlap, union = dict.fromkeys(self._learned, 0), dict.fromkeys(self._learned, 0)
+        for frame in self.frames:
+            if frame.seen.given is None:
+                continue
+            drawn, given = self.draw(frame.image, frame.seen), frame.seen.given.ids()
+            for object_id in set(np.unique(given).tolist()) & overlap.keys():
+                overlap[object_id] += int(((drawn == object_id) & (given == object_id)).sum())
+                union[object_id] += int(((drawn == object_id) | (given == object_id)).sum())
+        return {object_id: overlap[object_id] / max(1, union[object_id]) for object_id in self._learned}
 
     def _given_for(self, ids: Ids) -> Ids | None:
         """What was given for the next frame."""

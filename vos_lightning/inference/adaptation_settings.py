@@ -27,6 +27,10 @@ class AdapterSettings:
         decay: see `decay_every`.
         frame_decay: the loss of frame t weighs ``max(frame_decay ** t, min_frame_weight)``, for propagation drifts.
         min_frame_weight: see `frame_decay`.
+        prior: added to the logit of the class that the propagated mask says: what the network isn't sure of stays as it
+            was. 0, as in the paper, takes the network's word alone.
+        min_fit: objects whose given masks the network alone redraws with a smaller intersection over union keep their
+            propagated masks: it could not learn them, as thin or tiny ones. 0, as in the paper, trusts it always.
         refresh_every: frames between two trainings in causal mode.
         refresh_steps: of each training in causal mode; each goes on where the last one ended.
         max_frames: that are kept for training; of longer sequences an even share of them.
@@ -44,6 +48,8 @@ class AdapterSettings:
     decay: float = 0.5
     frame_decay: float = 0.995
     min_frame_weight: float = 0.2
+    prior: float = 2.0
+    min_fit: float = 0.7
     refresh_every: int = 5
     refresh_steps: int = 20
     max_frames: int = 256
@@ -60,7 +66,7 @@ class AdapterSettings:
         for name in ("batch_size", "size", "decay_every", "refresh_every", "max_frames"):
             if getattr(self, name) < 1:
                 raise VOSError(f"adapter: {name} is {getattr(self, name)}; expected 1 or more")
-        for name in ("steps", "refresh_steps", "seconds"):
+        for name in ("steps", "refresh_steps", "seconds", "prior", "min_fit"):
             if (getattr(self, name) or 0) < 0:
                 raise VOSError(f"adapter: {name} is {getattr(self, name)}; expected 0 or more")
         for name in ("width", "learning_rate", "decay", "frame_decay"):
