@@ -1,0 +1,69 @@
+"""A checkpoint or safetensors file of CT-VOS tracks wherever one of MAST does."""
+
+import numpy as np
+import pytest
+import torch
+
+from vos_lightning import CTVOS, VideoSegmenter
+from vos_lightning.errors import VOSError
+from vos_lightning.inference.trackers import CutoutTracker
+from vos_lightning.inference.weights import load_tracker, save_tracker
+
+HPARAMS = {
+    "width": 0.125,
+    "output_stride": 8,
+    "key_dim": 8,
+    "value_dim": 16,
+    "temperature": 0.07,
+    "test_radius": 2,
+    "topk": 3,
+    "reference_offsets": [1, 3],
+    "test_scale": 1.5,
+}
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return CTVOS(**HPARAMS)
+
+
+def checkpoint(model, path):
+    torch.save({"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}, path)
+    return path
+
+
+def test_a_checkpoint_gives_its_network_and_settings(model, tmp_path):
+    tracker = load_tracker(checkpoint(model, tmp_path / "model.ckpt"))
+    assert isinstance(tracker, CutoutTracker)
+    settings = tracker.settings
+    assert (settings.radius, settings.topk, settings.scale, settings.policy.offsets) == (2, 3, 1.5, (1, 3))
+    assert (tracker.network.stride, tracker.network.temperature) == (8, 0.07)
+    for name, value in model.network.state_dict().items():
+        assert torch.equal(tracker.network.state_dict()[name], value), name
+
+
+def test_safetensors_hold_half_precision_of_the_same(model, tmp_path):
+    save_tracker(tmp_path / "model.safetensors", model.state_dict(), dict(model.hparams))
+    tracker = load_tracker(tmp_path / "model.safetensors")
+    assert tracker.settings == load_tracker(checkpoint(model, tmp_path / "model.ckpt")).settings
+    for name, value in model.network.state_dict().items():
+        torch.testing.assert_close(tracker.network.state_dict()[name], value, rtol=1e-3, atol=1e-6)
+
+
+def test_the_segmenter_gives_the_masks_of_the_task(model, tmp_path, moving_square):
+    frames, truth = moving_square
+    segmenter = VideoSegmenter(checkpoint(model, tmp_path / "model.ckpt"), device="cpu")
+    masks = list(segmenter.segment(frames, truth[0]))
+    propagator = model.eval().propagator()
+    for t, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
+        given = torch.from_numpy(truth[0]) if t == 0 else None
+        assert np.array_equal(propagator.step(torch.from_numpy(frame).permute(2, 0, 1), given).numpy(), mask)
+    assert np.array_equal(masks[0], truth[0])
+
+
+def test_weights_that_lack_a_part_are_refused_by_name(model, tmp_path):
+    state = {name: value for name, value in model.state_dict().items() if "decoder" not in name}
+    torch.save({"state_dict": state, "hyper_parameters": dict(model.hparams)}, tmp_path / "half.ckpt")
+    with pytest.raises(VOSError, match=r"half\.ckpt does not hold weights of MAST or CT-VOS"):
+        load_tracker(tmp_path / "half.ckpt")

@@ -1,0 +1,128 @@
+"""The network's shapes, its read-out against loops, and that the decoder sees nothing but the read-out."""
+
+import math
+
+import pytest
+import torch
+
+from vos_lightning.models.cutout_tagging import CutoutTagging, Decoder, space_time_readout
+
+
+def clip(batch=2, past=3, size=(32, 48), seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    current = torch.rand(batch, 3, *size, generator=generator) * 2 - 1
+    return current, torch.rand(batch, past, 3, *size, generator=generator) * 2 - 1
+
+
+def network(**options):
+    torch.manual_seed(0)
+    return CutoutTagging(**({"width": 0.125, "key_dim": 8, "value_dim": 16} | options))
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("stride", [16, 8, 4])
+def test_three_channels_and_tags_of_the_frame_size_come_out(depth, stride):
+    current, past = clip(size=(16, 32))
+    reconstruction, tags = network(depth=depth, output_stride=stride)(current, past, past)
+    assert reconstruction.shape == (2, 3, 16, 32)
+    assert tags.shape == (2, 1, 16, 32)
+    assert tags.min() >= 0
+    assert tags.max() <= 1
+
+
+def test_the_paper_model_is_the_default():
+    model = CutoutTagging()
+    assert model.stride == 16
+    assert [model.query_encoder.trunk.channels, model.value_encoder.trunk.channels] == [256, 256]
+
+
+def slow_readout(query, keys, values, temperature):
+    batch, dim, height, width = query.shape
+    out = torch.zeros(batch, values.shape[2], height, width)
+    for b in range(batch):
+        for y in range(height):
+            for x in range(width):
+                weights, parts = [], []
+                for r in range(keys.shape[1]):
+                    for v in range(height):
+                        for u in range(width):
+                            similarity = sum(query[b, d, y, x] * keys[b, r, d, v, u] for d in range(dim))
+                            weights.append(math.exp(similarity / temperature))
+                            parts.append(values[b, r, :, v, u])
+                out[b, :, y, x] = sum(w * p for w, p in zip(weights, parts, strict=True)) / sum(weights)
+    return out
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_the_readout_is_a_softmax_over_all_positions_of_all_frames(autocast):
+    query, keys, values = torch.randn(2, 4, 2, 3), torch.randn(2, 2, 4, 2, 3), torch.randn(2, 2, 5, 2, 3)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        readout = space_time_readout(query, keys, values, 0.7)
+    assert readout.dtype == torch.float32
+    torch.testing.assert_close(readout, slow_readout(query, keys, values, 0.7), atol=1e-5, rtol=1e-4)
+
+
+def test_a_window_or_topk_that_takes_all_changes_nothing():
+    query, keys, values = torch.randn(2, 4, 4, 5), torch.randn(2, 2, 4, 4, 5), torch.randn(2, 2, 6, 4, 5)
+    everywhere = space_time_readout(query, keys, values, 0.3)
+    for options in ({"radius": 5}, {"topk": 40}, {"radius": 4, "topk": 40}):
+        torch.testing.assert_close(space_time_readout(query, keys, values, 0.3, **options), everywhere)
+    assert not torch.allclose(space_time_readout(query, keys, values, 0.3, radius=1), everywhere)
+    assert not torch.allclose(space_time_readout(query, keys, values, 0.3, topk=2), everywhere)
+
+
+def test_queries_and_keys_start_alike_and_are_apart():
+    model = network()
+    for (name, a), (_, b) in zip(
+        model.query_encoder.named_parameters(), model.key_encoder.named_parameters(), strict=True
+    ):
+        assert torch.equal(a, b), name
+        assert a.data_ptr() != b.data_ptr(), name
+
+
+def test_the_current_frame_only_chooses_what_is_read():
+    """Where all values are alike there is nothing to choose: then the current frame changes nothing, to the bit."""
+    model = network().eval()
+    current, past = clip()
+    other, _ = clip(seed=1)
+    even = past.mean((1, 3, 4), keepdim=True).expand_as(past)
+    model.value_encoder.register_forward_hook(lambda _, __, out: out.mean((0, 2, 3), keepdim=True).expand_as(out))
+    outputs = [model(frame, past, even) for frame in (current, other)]
+    for a, b in zip(*outputs, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
+
+
+def test_the_decoder_takes_the_readout_alone():
+    seen = []
+    model = network()
+    model.decoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    model(*clip(), clip()[1])
+    (inputs,) = seen
+    assert [tuple(x.shape) for x in inputs] == [(2, 16, 2, 3)]
+
+
+def test_all_four_networks_learn():
+    model = network()
+    current, past = clip()
+    reconstruction, tags = model(current, past, past)
+    (reconstruction.square().mean() + tags.mean()).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+    assert all((next(part.parameters()).grad != 0).any() for part in model.children())
+
+
+def test_bfloat16_gives_nearly_the_same():
+    model = network().eval()
+    inputs = (*clip(), clip()[1])
+    exact = model(*inputs)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = model(*inputs)
+    for a, b in zip(exact, rough, strict=True):
+        assert b.dtype == torch.float32
+        assert (a - b).abs().mean() < 0.05 * a.abs().mean() + 0.01
+
+
+def test_the_decoder_halves_its_channels_as_it_grows():
+    widths = [stage[0].branch[-1].num_features for stage in Decoder(64, 16, 1.0).stages if len(list(stage.children()))]
+    assert widths == [256, 128, 64, 32]
