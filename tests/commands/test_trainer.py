@@ -1,14 +1,19 @@
 """fit, validate, test and predict through the command line, from the configs that ship."""
 
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import yaml
 
+from vos_lightning import MAST
 from vos_lightning.cli import main
 from vos_lightning.io.masks import read_mask
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+TRAINERS = EXAMPLES[0].parent / "trainer"
 SMALL = [
     "--model.init_args.width=0.125",
     "--model.init_args.radius=2",
@@ -36,6 +41,56 @@ def test_every_example_is_accepted(path, in_tmp, capsys):
     assert stop.value.code == 0
     printed = yaml.safe_load(capsys.readouterr().out)
     assert printed["model"]["class_path"].startswith("vos_lightning.")
+
+
+@pytest.mark.parametrize("path", sorted(TRAINERS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_fragments_compose_with_an_example(path, in_tmp, capsys):
+    fragment = yaml.safe_load(path.read_text())
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", str(EXAMPLES[0]), "--config", str(path), "--print_config"])
+    printed = yaml.safe_load(capsys.readouterr().out)
+    for part, settings in fragment.items():
+        for name, value in settings.items():
+            if not isinstance(value, dict | list):
+                assert printed[part][name] == value
+    assert printed["trainer"]["max_steps"] == yaml.safe_load(EXAMPLES[0].read_text())["trainer"]["max_steps"]
+
+
+def test_the_slurm_script_parses_and_fits_its_config():
+    script = (TRAINERS / "slurm.sh").read_text()
+    subprocess.run(["bash", "-n", str(TRAINERS / "slurm.sh")], check=True)
+    trainer = yaml.safe_load((TRAINERS / "slurm.yaml").read_text())["trainer"]
+    assert f"--ntasks-per-node={trainer['devices']}" in script
+    assert f"--nodes={trainer['num_nodes']}\n" in script
+    assert str(128 + signal.SIGUSR1) in script
+
+
+def test_a_second_run_into_the_same_folder_keeps_the_first_config(in_tmp, davis_tree):
+    config = str(EXAMPLES[0].with_name("mast_videos.yaml"))
+    arguments = ["fit", "--config", config, f"--data.init_args.root={davis_tree / 'JPEGImages'}", *SMALL]
+    arguments += ["--trainer.logger=false", "--trainer.default_root_dir=run", "--trainer.max_steps=1"]
+    for rate in ("0.1", "0.1", "0.2", "0.3"):
+        assert main([*arguments, f"--model.init_args.learning_rate={rate}"]) == 0
+    rates = {
+        path.name: yaml.safe_load(path.read_text())["model"]["init_args"]["learning_rate"]
+        for path in Path("run").glob("*.yaml")
+    }
+    assert rates == {"config.yaml": 0.3, "config-1.yaml": 0.1, "config-2.yaml": 0.2}
+    assert main(["fit", "--config", "run/config-1.yaml"]) == 0  # a saved config repeats its run
+
+
+def test_what_is_given_beats_the_checkpoint_and_the_checkpoint_beats_defaults(in_tmp, davis_tree, monkeypatch):
+    data = ["--data=vos_lightning.data.DAVISDataModule", f"--data.init_args.root={davis_tree}"]
+    model = ["--model=vos_lightning.MAST", "--model.init_args.width=0.125", "--model.init_args.topk=3"]
+    quiet = ["--trainer.logger=false", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+    trained = MAST(width=0.125, topk=7, temperature=0.2)
+    trainer = pl.Trainer(logger=False, accelerator="cpu")
+    trainer.strategy.connect(trained)
+    trainer.save_checkpoint("model.ckpt")
+    seen = []
+    monkeypatch.setattr(MAST, "test_step", lambda self, *_: seen.append(dict(self.hparams)))
+    assert main(["test", *model, *data, *quiet, "--ckpt_path=model.ckpt"]) == 0
+    assert (seen[0]["topk"], seen[0]["temperature"], seen[0]["width"]) == (3, 0.2, 0.125)
 
 
 def test_fit_test_and_predict_follow_one_another(in_tmp, davis_tree):

@@ -36,7 +36,6 @@ CASES = {
     "--data.init_args.batch_size=0": "batch_size=0",
     "--data.init_args.crop_size=-3": "crop_size=-3",
     "--data.init_args.clip_length=0": "clip_length=0",
-    "--compile.modules=[encodr]": "no 'encodr'; it has",
     "--ckpt_path=nothing.ckpt": "no checkpoint at nothing.ckpt",
     "--ckpt_path=text.ckpt": "text.ckpt is not a readable checkpoint",
     "--ckpt_path=foreign.ckpt": "foreign.ckpt is not a checkpoint of a training run",

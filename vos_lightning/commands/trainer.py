@@ -16,7 +16,6 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from vos_lightning.callbacks.checkpoint_files import AtomicCheckpointIO
 from vos_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
-from vos_lightning.callbacks.compile import CompileModules
 from vos_lightning.callbacks.monitor import Monitor
 from vos_lightning.callbacks.pictures import Pictures
 from vos_lightning.callbacks.predictions import PredictionWriter
@@ -38,7 +37,6 @@ class Main(LightningCLI):
         parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
         parser.add_lightning_class_args(Pictures, "pictures")
         parser.add_lightning_class_args(PredictionWriter, "prediction_writer")
-        parser.add_lightning_class_args(CompileModules, "compile")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401
         """Also keep what was given apart from what is default."""
