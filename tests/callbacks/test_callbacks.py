@@ -39,16 +39,23 @@ def test_lines_say_where_the_run_is(tmp_path, capsys):
         def configure_optimizers(self):
             return torch.optim.SGD(self.parameters(), lr=0.5)
 
+        def validation_step(self, batch, batch_idx):
+            self.log("val/JF", batch.mean(), prog_bar=True, batch_size=1)
+
     data = torch.utils.data.DataLoader(torch.ones(6), batch_size=2)
+    sequences = torch.utils.data.DataLoader(torch.tensor([0.25, 0.75]), batch_size=1)
     options = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False, "accelerator": "cpu"}
     run = pl.Trainer(default_root_dir=tmp_path, max_epochs=1, callbacks=[ProgressLines(seconds=0)], **options)
-    run.fit(Model(), data)
+    run.fit(Model(), data, sequences)
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         "epoch 0 step 1 train/loss 2",
         "epoch 0 step 2 train/loss 0",
         "epoch 0 step 3 train/loss -2",
-        "epoch 1 step 3 train/loss -2",
+        "validation 1 of 2 sequences",
+        "validation 2 of 2 sequences",
+        "epoch 0 step 3 train/loss -2 val/JF 0.5",
+        "epoch 1 step 3 train/loss -2 val/JF 0.5",
     ]
 
 

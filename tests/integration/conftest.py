@@ -16,6 +16,14 @@ MODELS = {
         "init_args": {"width": 0.125, "feature_dim": 16, "radius": 2, "test_radius": 3, "learning_rate": 3e-3},
     },
 }
+MODELS["memory"] = {
+    "class_path": "vos_lightning.MAST",
+    "init_args": MODELS["mast"]["init_args"] | {"momentum": 0.9},
+}
+MODELS["ctvos"] = {
+    "class_path": "vos_lightning.CTVOS",
+    "init_args": {"width": 0.125, "output_stride": 8, "key_dim": 16, "value_dim": 16, "learning_rate": 3e-3},
+}
 DATA = {
     "batch_size": 2,
     "num_workers": 0,

@@ -35,7 +35,7 @@ def options(root, records, *more):
 def two_ranks(environment, *arguments):
     command = [sys.executable, "-m", "vos_lightning", *map(str, arguments)]
     devices = ["--trainer.strategy=ddp", "--trainer.devices=2"]
-    result = subprocess.run([*command, *devices], env=environment, capture_output=True, text=True, timeout=240)
+    result = subprocess.run([*command, *devices], env=environment, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr
     return result
 
@@ -45,7 +45,8 @@ def load(folder, rank):
 
 
 def check_two_ranks_equal_one(model, config, unequal_tree, environment, in_this_process, tmp_path):
-    path = config(model, batch_size=2, val_root=str(unequal_tree))
+    length = {"mast": 2, "memory": 4, "ctvos": 3}[model]
+    path = config(model, batch_size=2, clip_length=length, val_root=str(unequal_tree))
     two_ranks(environment, "fit", "--config", path, *options(tmp_path / "two", tmp_path / "ranks"))
     first, second = load(tmp_path / "ranks", 0), load(tmp_path / "ranks", 1)
     assert torch.equal(first["grads"], second["grads"])
@@ -53,7 +54,7 @@ def check_two_ranks_equal_one(model, config, unequal_tree, environment, in_this_
         assert torch.equal(value, second["state"][name]), name
     assert not torch.equal(first["losses"], second["losses"])  # each has clips of its own
 
-    path = config(model, batch_size=4, val_root=str(unequal_tree))
+    path = config(model, batch_size=4, clip_length=length, val_root=str(unequal_tree))
     assert in_this_process("fit", "--config", path, *options(tmp_path / "one", tmp_path / "alone")) == 0
     alone = load(tmp_path / "alone", 0)
     torch.testing.assert_close((first["losses"] + second["losses"]) / 2, alone["losses"], rtol=0, atol=1e-5)
@@ -91,3 +92,33 @@ def _validated(in_this_process, config, checkpoint, folder):
 
 def test_two_ranks_equal_one_with_the_doubled_batch(config, unequal_tree, environment, in_this_process, tmp_path):
     check_two_ranks_equal_one("mast", config, unequal_tree, environment, in_this_process, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["memory", "ctvos"])
+def test_two_ranks_equal_one_for_every_task(model, config, unequal_tree, environment, in_this_process, tmp_path):
+    check_two_ranks_equal_one(model, config, unequal_tree, environment, in_this_process, tmp_path)
+    if model == "memory":
+        state = load(tmp_path / "ranks", 0)["state"]
+        names = [name.removeprefix("momentum_") for name in state if name.startswith("momentum_encoder.")]
+        assert any(not torch.equal(state[name], state[f"momentum_{name}"]) for name in names)
+
+
+@pytest.mark.slow
+def test_adapted_scores_of_two_ranks_equal_those_of_one(config, unequal_tree, environment, in_this_process, tmp_path):
+    adapter = {"steps": 3, "batch_size": 2, "size": 32, "width": 0.125}
+    path = config("mast", val_root=str(unequal_tree))
+    options = [f"--model.init_args.adapter.{name}={value}" for name, value in adapter.items()]
+
+    def arguments(folder):
+        logger = ["--trainer.logger=pytorch_lightning.loggers.CSVLogger", f"--trainer.logger.save_dir={folder}"]
+        return ["test", "--config", path, *options, *logger, f"--trainer.default_root_dir={folder}"]
+
+    two_ranks(environment, *arguments(tmp_path / "two"))
+    assert in_this_process(*arguments(tmp_path / "one")) == 0
+    tables = [next((tmp_path / name).rglob("test_sequences.csv")).read_text().splitlines() for name in ("one", "two")]
+    assert len(tables[0]) == 4
+    for alone, two in zip(*tables, strict=True):
+        assert alone.split(",")[:4] == two.split(",")[:4]
+    scores = [[float(value) for line in table[1:] for value in line.split(",")[4:]] for table in tables]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-6)

@@ -38,6 +38,27 @@ class ProgressLines(ProgressBar):
             self._last = now
             self._print(trainer, pl_module)
 
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,  # noqa: ANN401
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Print how many sequences are done, unless something was said a moment ago."""
+        now = time.monotonic()
+        if self._enabled and not trainer.sanity_checking and now - self._last >= self.seconds:
+            self._last = now
+            print(f"validation {batch_idx + 1} of {self.total_val_batches_current_dataloader} sequences", flush=True)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the scores as soon as they are there."""
+        if self._enabled and not trainer.sanity_checking:
+            self._last = time.monotonic()
+            self._print(trainer, pl_module)
+
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the last state."""
         if self._enabled:
