@@ -91,7 +91,7 @@ def test_a_translated_scene_is_followed(shift):
         truth.append(start[window])
     masks = track(frames, {0: truth[0]})
     whole_cells = shift != (2, 3)
-    assert all(overlap(m == 3, t == 3) > (0.98 if whole_cells else 0.75) for m, t in zip(masks, truth, strict=True))
+    assert all(overlap(m == 3, t == 3) > (0.97 if whole_cells else 0.75) for m, t in zip(masks, truth, strict=True))
 
 
 def test_ids_are_kept_whatever_they_are():

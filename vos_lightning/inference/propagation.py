@@ -11,7 +11,12 @@ from vos_lightning.errors import MaskError, VOSError
 from vos_lightning.functional.attention import local_attention
 from vos_lightning.functional.colour import rgb_to_lab
 from vos_lightning.inference.memory_bank import Ids, MemoryBank, ReferencePolicy
+from vos_lightning.inference.motion import OUT_OF_FRAME, STAY, Shift, centres, distinct_shifts, moved
 from vos_lightning.models.reconstruction import downsample
+
+Centre = tuple[float, float]
+# Groups of objects that are followed apart, each costs a reference.
+MAX_SHIFTS = 3
 
 
 @dataclass(frozen=True)
@@ -23,12 +28,14 @@ class PropagationSettings:
         topk: similar positions that take part, None for all.
         temperature: of the softmax over similarities.
         policy: which frames are references.
+        follow: references that aren't recent are moved as far as their objects have moved since, see `motion`.
     """
 
     radius: int = 12
     topk: int | None = 10
     temperature: float = 0.05
     policy: ReferencePolicy = field(default_factory=ReferencePolicy)
+    follow: bool = True
 
 
 class Propagator:
@@ -55,6 +62,8 @@ class Propagator:
         self.max_size = max_size
         self.object_ids: list[int] = []
         self._since: list[int] = []  # the latest frame in which each object was given
+        self._given_at: dict[int, Centre] = {}  # where each object was then, and where it was seen last; by id
+        self._seen_at: dict[int, Centre] = {}
         self._stride = cast("int", encoder.stride)
         self._memory = MemoryBank(self.settings.policy)
         self._size: tuple[int, ...] | None = None
@@ -89,6 +98,7 @@ class Propagator:
             self._introduce(given)
             ids = _override(ids, mask, given)
             probs = self._insert(probs, mask, given)
+        self._locate(probs, given)
         key = query if self.reference_encoder is None else self.reference_encoder(lab)[0]
         self._memory.write(self._t, key, probs, given)
         return ids
@@ -128,7 +138,10 @@ class Propagator:
         """Probabilities (K + 1, h, w), background first, from the memory."""
         settings, policy = self.settings, self.settings.policy
         indices = policy.reference_indices(self._t, self._memory.anchors)
+        references = [(index, shift) for index in indices for shift in self._shifts(index)]
+        indices = [index for index, _ in references]
         keys, values = self._memory.read(indices)
+        query, keys, values = _move(query, keys, values, [shift for _, shift in references])
         radii = policy.radii(self._t, indices, settings.radius)
         since = sorted(set(self._since))
         known = [[self._knows(index, start) for start in since] for index in indices]
@@ -139,6 +152,22 @@ class Propagator:
             query[None], keys, values, radii, topk=settings.topk, temperature=settings.temperature
         )[0]
         return self._divide(readout) if partial else readout
+
+    def _locate(self, probs: Tensor, given: Ids) -> None:
+        """Remember where the objects are; one that isn't seen stays where it was."""
+        if not self.settings.follow:
+            return
+        seen = {i: centre for i, centre in zip(self.object_ids, centres(probs), strict=True) if centre is not None}
+        self._seen_at |= seen
+        self._given_at |= {i: centre for i, centre in seen.items() if i in given}
+
+    def _shifts(self, index: int) -> list[Shift]:
+        """How to move frame `index`: as each group of objects that were given there has moved since."""
+        if not self.settings.follow or self.settings.policy.is_recent(index, self._t):
+            return [STAY]
+        given = [i for i, since in zip(self.object_ids, self._since, strict=True) if since == index]
+        shifts = [_between(self._given_at[i], self._seen_at[i]) for i in given if i in self._given_at]
+        return distinct_shifts(shifts, self.settings.radius // 2, MAX_SHIFTS) or [STAY]
 
     def _knows(self, index: int, start: int) -> bool:
         """Does frame `index` tell where the objects are whose masks were given for frame `start` last?
@@ -204,6 +233,23 @@ def _override(ids: Tensor, mask: Tensor, given: Ids) -> Tensor:
     """Put a given mask over predicted ids (H, W), whose own idea of the given objects goes."""
     kept = torch.where(torch.isin(ids, torch.tensor(sorted(given), device=ids.device)), 0, ids)
     return torch.where(mask != 0, mask, kept).to(torch.uint8)
+
+
+def _between(then: Centre, now: Centre) -> Shift:
+    return round(now[0] - then[0]), round(now[1] - then[1])
+
+
+def _move(query: Tensor, keys: Tensor, values: Tensor, shifts: list[Shift]) -> tuple[Tensor, Tensor, Tensor]:
+    """Move references (1, R, C, h, w); one more channel tells what is out of the frame, so that nothing matches it."""
+    if all(shift == STAY for shift in shifts):
+        return query, keys, values
+    outside = keys.new_zeros(len(shifts), 1, *keys.shape[-2:])
+    keys = torch.cat([keys[0], outside], dim=1)
+    values = values[0].clone()
+    for r, shift in enumerate(shifts):
+        features, inside = moved(keys[r, :-1], shift), moved(keys[r, -1:], shift, OUT_OF_FRAME)
+        keys[r], values[r] = torch.cat([features, inside]), moved(values[r], shift)
+    return torch.cat([query, torch.ones_like(query[:1])]), keys[None], values[None]
 
 
 def admit_latecomers(readout: Tensor, arrivals: list[int]) -> Tensor:

@@ -1,0 +1,84 @@
+"""Old references move with their objects."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from vos_lightning.inference.memory_bank import ReferencePolicy
+from vos_lightning.inference.motion import OUT_OF_FRAME, centres, distinct_shifts, moved
+from vos_lightning.inference.propagation import PropagationSettings, Propagator, _move
+from vos_lightning.models.lab_patches import LabPatches
+
+
+def test_centres_are_those_of_the_pixels_an_object_holds():
+    probs = torch.zeros(4, 6, 8)
+    probs[1, 1:3, 2:6] = 0.9
+    probs[2, 5, 7] = 0.6
+    probs[3, 0, 0] = 0.5  # not seen: no majority
+    assert centres(probs) == [(1.5, 3.5), (5.0, 7.0), None]
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (2, -3), (-1, 4), (5, 0), (0, -7), (6, 0), (-9, 9)])
+def test_moved_content_against_a_loop(shift):
+    images = torch.rand(3, 5, 7)
+    expected = torch.full_like(images, 0.25)
+    for y in range(5):
+        for x in range(7):
+            if 0 <= y + shift[0] < 5 and 0 <= x + shift[1] < 7:
+                expected[:, y + shift[0], x + shift[1]] = images[:, y, x]
+    assert torch.equal(moved(images, shift, 0.25), expected)
+
+
+def test_objects_that_move_together_share_a_shift():
+    assert distinct_shifts([(0, 0), (1, -1), (5, 0), (6, 1), (0, 9)], slack=2, limit=2) == [(0, 0), (5, 0)]
+    assert distinct_shifts([], slack=2, limit=2) == []
+
+
+def test_what_came_from_outside_of_the_frame_is_never_matched():
+    """Also with raw dot products, where zero would be a similarity like any other."""
+    generator = torch.Generator().manual_seed(0)
+    query, keys = torch.randn(8, 6, 6, generator=generator), torch.randn(1, 2, 8, 6, 6, generator=generator) - 1
+    moved_query, moved_keys, values = _move(query, keys, torch.ones(1, 2, 1, 6, 6), [(2, -3), (0, 0)])
+    similarity = torch.einsum("dij,rdij->rij", moved_query, moved_keys[0])
+    outside = torch.zeros(6, 6, dtype=torch.bool)
+    outside[:2] = outside[:, 3:] = True
+    assert (similarity[0][outside] < 0.9 * OUT_OF_FRAME).all()
+    torch.testing.assert_close(similarity[0][2:, :3], (query[:, 2:, :3] * keys[0, 0][:, :4, 3:]).sum(0))
+    torch.testing.assert_close(similarity[1], (query * keys[0, 1]).sum(0))
+    assert torch.equal(values[0, 0, 0] == 0, outside)
+
+
+def scene(steps, speed):
+    """A textured box that moves right over a plain, slightly noisy ground: frames and their masks."""
+    generator = torch.Generator().manual_seed(0)
+    box = F.interpolate(torch.rand(1, 3, 6, 6, generator=generator), scale_factor=4)[0] * 200 + 55
+    frames, masks = [], []
+    for t in range(steps):
+        frame = torch.rand(3, 64, 192, generator=generator) * 20
+        mask = torch.zeros(64, 192, dtype=torch.uint8)
+        where = (slice(20, 44), slice(8 + t * speed, 32 + t * speed))
+        frame[:, *where], mask[where] = box, 1
+        frames.append(frame.to(torch.uint8))
+        masks.append(mask)
+    return frames, masks
+
+
+@pytest.mark.parametrize("follow", [True, False])
+def test_the_first_frame_alone_holds_an_object_far_beyond_its_window_if_it_follows(follow):
+    frames, masks = scene(18, speed=8)
+    settings = PropagationSettings(radius=4, policy=ReferencePolicy(offsets=()), follow=follow)
+    propagator = Propagator(LabPatches(), settings=settings)
+    predicted = [propagator.step(frame, masks[0] if t == 0 else None) for t, frame in enumerate(frames)]
+    overlap = ((predicted[-1] == 1) & (masks[-1] == 1)).sum() / ((predicted[-1] == 1) | (masks[-1] == 1)).sum()
+    assert overlap > 0.9 if follow else overlap < 0.1
+
+
+def test_an_object_that_is_out_of_sight_is_awaited_where_it_was_last():
+    frames, masks = scene(12, speed=8)
+    frames[6:10] = [torch.zeros_like(frames[0])] * 4
+    settings = PropagationSettings(radius=10, policy=ReferencePolicy(offsets=(1,)))
+    propagator = Propagator(LabPatches(), settings=settings)
+    predicted = [propagator.step(frame, masks[0] if t == 0 else None) for t, frame in enumerate(frames)]
+    assert not any(p.any() for p in predicted[8:10])
+    # out of the first frame's own window, 10 positions or 40 pixels, by then
+    assert ((predicted[-1] == 1) & (masks[-1] == 1)).sum() / masks[-1].sum() > 0.6
