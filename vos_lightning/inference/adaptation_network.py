@@ -11,6 +11,7 @@ from torch import Tensor
 from vos_lightning.inference.adaptation_frames import Batch, Pixels, TrainingFrames
 from vos_lightning.inference.adaptation_loss import adapter_loss
 from vos_lightning.inference.adaptation_settings import AdapterSettings
+from vos_lightning.io.prefetch import BackgroundReader
 from vos_lightning.models.unet import UNet
 from vos_lightning.transforms.images import ImageAugmentation
 
@@ -62,8 +63,9 @@ class SequenceNetwork:
         with outside_inference():
             self._prepare(num_classes)
             batches = frames.batches(steps, self.settings.batch_size, num_classes, self._augmentation, self._generator)
+            ahead = iter(BackgroundReader(batches))  # augments the next ones while this one is learned
             start, before = time.monotonic(), self.seconds
-            while not self.exhausted and (batch := next(batches, None)) is not None:
+            while not self.exhausted and (batch := next(ahead, None)) is not None:
                 self._update(batch)
                 self.seconds = before + time.monotonic() - start
 

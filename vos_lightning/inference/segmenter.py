@@ -59,6 +59,8 @@ class VideoSegmenter:
     ) -> None:
         if max_size is not None and (max_size < 1 or max_size != int(max_size)):
             raise VOSError(f"max_size is {max_size}; expected whole pixels, 1 or more, or None")
+        if not isinstance(adapt, bool | AdapterSettings):
+            raise VOSError(f"adapt is {adapt!r}; expected True, False or AdapterSettings")
         self.device = usable_device(device)
         self.max_size = max_size
         self.adapter = AdapterSettings.preset(self.device) if adapt is True else adapt or None
