@@ -3,6 +3,7 @@
 import atexit
 import multiprocessing
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def config(tmp_path):
 
 def _run(arguments, output):
     os.chdir(output.parent)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     with output.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -1,7 +1,10 @@
 """Two ranks on the CPU (gloo) through the real command line, against one process with the doubled batch."""
 
+import functools
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -122,3 +125,32 @@ def test_adapted_scores_of_two_ranks_equal_those_of_one(config, unequal_tree, en
         assert alone.split(",")[:4] == two.split(",")[:4]
     scores = [[float(value) for line in table[1:] for value in line.split(",")[4:]] for table in tables]
     assert scores[0] == pytest.approx(scores[1], abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_two_ranks_stop_together_and_resume(number, config, environment, tmp_path):
+    """The signal reaches the first rank only, in the middle of training."""
+    steps = tmp_path / "steps.txt"
+    more = ["--trainer.callbacks+=recorder.StepRecorder", f"--trainer.callbacks.path={steps}"]
+    run = ["fit", "--config", config(), "--trainer.max_steps=40", "--trainer.max_epochs=-1", *more]
+    run += [f"--trainer.default_root_dir={tmp_path / 'run'}", "--trainer.strategy=ddp", "--trainer.devices=2"]
+    command = [sys.executable, "-m", "vos_lightning", *map(str, run)]
+    # Ctrl-C is ignored where the tests run in the background
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
+    while process.poll() is None and (not steps.exists() or len(steps.read_text().splitlines()) < 6):
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 128 + number, errors
+    (checkpoint,) = tmp_path.rglob("last.ckpt")
+    done = torch.load(checkpoint, weights_only=True)["global_step"]
+    seen = [int(line.split()[0]) for line in steps.read_text().splitlines()]
+    assert sorted(seen) == [step for step in range(1, done + 1) for _ in range(2)]  # both ranks did all of them
+    result = subprocess.run(
+        [*command, "--ckpt_path=last"], env=environment, capture_output=True, text=True, timeout=600
+    )
+    assert result.returncode == 0, result.stderr
+    seen = [int(line.split()[0]) for line in steps.read_text().splitlines()]
+    assert sorted(seen) == [step for step in range(1, 41) for _ in range(2)]

@@ -100,6 +100,10 @@ def test_an_offline_wandb_run_holds_config_numbers_table_and_pictures(run):
     (video, _) = sorted(media.rglob("*.mp4"))
     assert len(VideoFile(video)) == 6
 
+    run(*wandb, "--trainer.max_epochs=2", "--ckpt_path=last")  # goes on in the folder and the run of W&B
+    assert [path.name for path in (root / "vos_lightning").iterdir()] == [run_id]
+    assert {path.name.rpartition("-")[2] for path in (root / "wandb").glob("offline-run-*")} == {run_id}
+
 
 def test_tensorboard_shows_numbers_table_and_pictures(run):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -39,7 +39,8 @@ class LastCheckpoint(ModelCheckpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Have the run go on with the batch that would have come next."""
-        _at_the_next_batch(checkpoint["loops"]["fit_loop"])
+        if "loops" in checkpoint:  # not where only weights were saved
+            _at_the_next_batch(checkpoint["loops"]["fit_loop"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen to signals from here on."""

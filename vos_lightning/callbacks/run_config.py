@@ -16,7 +16,9 @@ class RunConfig(SaveConfigCallback):
     """
 
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Called once, by the first rank."""
+        """Called once, by the first rank; what only scores or predicts has no folder without a logger."""
+        if stage != "fit" and not trainer.loggers:
+            return
         text = self.parser.dump(self.config, skip_none=False)
         path = run_folder(trainer) / self.config_filename
         path.parent.mkdir(parents=True, exist_ok=True)

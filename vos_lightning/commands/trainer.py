@@ -57,10 +57,10 @@ class Main(LightningCLI):
             return
         if config.get("weights_only") is False:
             raise VOSError("weights_only=False would run code that a checkpoint may hold; checkpoints are data here")
-        chosen = given.get("model.init_args") or {}
+        options, chosen = config.get("model.init_args") or {}, given.get("model.init_args") or {}
         for name, value in checkpoint_settings(Path(config["ckpt_path"]), config["model.class_path"]).items():
-            if name in config["model.init_args"] and name not in chosen:
-                config["model.init_args"][name] = value
+            if name in options and name not in chosen:
+                options[name] = value
 
     def _find_checkpoint(self, config: Any, command: str) -> None:  # noqa: ANN401 - a namespace
         """Put the path in the place of `last` or `best`; a fit goes on in that run's folder."""
