@@ -1,7 +1,8 @@
 """Carry masks through a video, one frame at a time (SSVOS eq. 4)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from vos_lightning.functional.attention import local_attention
 from vos_lightning.functional.colour import rgb_to_lab
 from vos_lightning.inference.memory_bank import Ids, MemoryBank, ReferencePolicy
 from vos_lightning.inference.motion import OUT_OF_FRAME, STAY, Shift, centres, distinct_shifts, moved
+from vos_lightning.models.colour_mix import ColourMix
 from vos_lightning.models.reconstruction import downsample
 
 Centre = tuple[float, float]
@@ -28,6 +30,7 @@ class PropagationSettings:
         topk: similar positions that take part, None for all.
         temperature: of the softmax over similarities.
         policy: which frames are references.
+        colour_weight: share of Lab patches in the similarities of normalised features, see `ColourMix`.
         follow: references that aren't recent are moved as far as their objects have moved since, see `motion`.
     """
 
@@ -35,7 +38,20 @@ class PropagationSettings:
     topk: int | None = 10
     temperature: float = 0.05
     policy: ReferencePolicy = field(default_factory=ReferencePolicy)
+    colour_weight: float = 0.0
     follow: bool = True
+
+
+def settings_of(hparams: Mapping[str, Any]) -> PropagationSettings:
+    """Those that hyper-parameters of `MAST` say; raw dot products have no scale that colours could share."""
+    return PropagationSettings(
+        radius=hparams["test_radius"],
+        topk=hparams["topk"],
+        temperature=hparams["temperature"],
+        policy=ReferencePolicy(tuple(hparams["reference_offsets"]), hparams["given_radius"]),
+        colour_weight=hparams["colour_weight"] if hparams["normalize"] else 0.0,
+        follow=hparams["follow"],
+    )
 
 
 class Propagator:
@@ -56,9 +72,9 @@ class Propagator:
         settings: PropagationSettings | None = None,
         max_size: int | None = None,
     ) -> None:
-        self.encoder = encoder
-        self.reference_encoder = reference_encoder
         self.settings = settings or PropagationSettings()
+        self.encoder = _with_colours(encoder, self.settings)
+        self.reference_encoder = None if reference_encoder is None else _with_colours(reference_encoder, self.settings)
         self.max_size = max_size
         self.object_ids: list[int] = []
         self._since: list[int] = []  # the latest frame in which each object was given
@@ -233,6 +249,10 @@ def _override(ids: Tensor, mask: Tensor, given: Ids) -> Tensor:
     """Put a given mask over predicted ids (H, W), whose own idea of the given objects goes."""
     kept = torch.where(torch.isin(ids, torch.tensor(sorted(given), device=ids.device)), 0, ids)
     return torch.where(mask != 0, mask, kept).to(torch.uint8)
+
+
+def _with_colours(encoder: nn.Module, settings: PropagationSettings) -> nn.Module:
+    return ColourMix(encoder, settings.colour_weight) if settings.colour_weight else encoder
 
 
 def _between(then: Centre, now: Centre) -> Shift:

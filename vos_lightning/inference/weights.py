@@ -11,16 +11,15 @@ from torch import Tensor
 
 from vos_lightning.errors import CorruptFileError, VOSError
 from vos_lightning.inference.cutout_propagation import CutoutSettings
-from vos_lightning.inference.memory_bank import ReferencePolicy
-from vos_lightning.inference.propagation import PropagationSettings
+from vos_lightning.inference.propagation import PropagationSettings, settings_of
 from vos_lightning.inference.trackers import CutoutTracker, ReconstructionTracker, Tracker
 from vos_lightning.models.cutout_tagging import CutoutTagging
 from vos_lightning.models.lab_patches import LabPatches
 from vos_lightning.models.reconstruction import ReconstructionEncoder
 
 DEFAULT_WEIGHTS = "mast_default.safetensors"
-# Patches of colours resemble one another more than learned features do.
-LAB_TEMPERATURE = 1 / 40
+# The baseline as it is usually run; patches of colours resemble one another more than learned features do.
+LAB_SETTINGS = PropagationSettings(temperature=1 / 40, follow=False)
 
 
 def load_tracker(weights: str | Path) -> Tracker:
@@ -34,7 +33,7 @@ def load_tracker(weights: str | Path) -> Tracker:
         CorruptFileError: the file can't be read.
     """
     if str(weights) == "lab":
-        return ReconstructionTracker(LabPatches(), None, PropagationSettings(temperature=LAB_TEMPERATURE))
+        return ReconstructionTracker(LabPatches(), None, LAB_SETTINGS)
     if str(weights) == "default":
         with resources.as_file(resources.files("vos_lightning.weights") / DEFAULT_WEIGHTS) as path:
             return _build(*_read_safetensors(path), path)
@@ -90,19 +89,13 @@ def _build(state: dict[str, Tensor], hparams: dict[str, Any], path: Path) -> Tra
 
 def _build_reconstruction_tracker(state: dict[str, Tensor], hparams: dict[str, Any]) -> ReconstructionTracker:
     encoder = ReconstructionEncoder(hparams["width"], hparams["feature_dim"], hparams["normalize"])
-    settings = PropagationSettings(
-        radius=hparams["test_radius"],
-        topk=hparams["topk"],
-        temperature=hparams["temperature"],
-        policy=ReferencePolicy(tuple(hparams["reference_offsets"])),
-    )
     encoder.load_state_dict(_with_prefix(state, "encoder."))
     momentum = _with_prefix(state, "momentum_encoder.")
     reference_encoder = None
     if momentum:
         reference_encoder = ReconstructionEncoder(hparams["width"], hparams["feature_dim"], hparams["normalize"])
         reference_encoder.load_state_dict(momentum)
-    return ReconstructionTracker(encoder, reference_encoder, settings)
+    return ReconstructionTracker(encoder, reference_encoder, settings_of(hparams))
 
 
 def _build_cutout_tracker(state: dict[str, Tensor], hparams: dict[str, Any]) -> CutoutTracker:

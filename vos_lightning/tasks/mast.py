@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from vos_lightning.errors import VOSError
 from vos_lightning.functional.colour import draw_dropped_chroma, drop_chroma, lab_to_rgb, rgb_to_lab, take_channel
 from vos_lightning.inference.adaptation_settings import AdapterSettings
-from vos_lightning.inference.memory_bank import ReferencePolicy
-from vos_lightning.inference.propagation import PropagationSettings, Propagator
+from vos_lightning.inference.propagation import Propagator, settings_of
 from vos_lightning.inference.trackers import ReconstructionTracker
 from vos_lightning.inference.weights import load_tracker
 from vos_lightning.models.momentum import momentum_copy, relative_distance, share_buffers, update_momentum_
@@ -61,8 +60,11 @@ class MAST(TrackingTask):
         compile: bool = False,
         halve_lr_at: list[int] | None = None,
         test_radius: int = 12,
-        topk: int | None = 10,
-        reference_offsets: list[int] = [1, 2, 3, 4],  # noqa: B006 - never changed; a None here would hide the default from --help
+        topk: int | None = 6,
+        reference_offsets: list[int] = [1, 2, 4, 8],  # noqa: B006 - never changed; a None here would hide the default from --help
+        given_radius: int | None = None,
+        colour_weight: float = 0.4,
+        follow: bool = True,
         test_max_size: int | None = None,
         adapter: AdapterSettings | None = None,
     ) -> None:
@@ -139,12 +141,7 @@ class MAST(TrackingTask):
 
     def propagator(self) -> Propagator:
         """See the base class."""
-        settings = PropagationSettings(
-            radius=self.hparams["test_radius"],
-            topk=self.hparams["topk"],
-            temperature=self.hparams["temperature"],
-            policy=ReferencePolicy(tuple(self.hparams["reference_offsets"])),
-        )
+        settings = settings_of(self.hparams)
         return Propagator(self.encoder, self.momentum_encoder, settings, self.hparams["test_max_size"])
 
     def train(self, mode: bool = True) -> Self:
