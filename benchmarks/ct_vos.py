@@ -2,10 +2,10 @@
 
     python benchmarks/ct_vos.py [--quick] [--paper] [--threads 1] [--clock cpu] [--device cuda] [--bf16]
 
-The step is that of `examples/ct_vos_videos.yaml`; --paper takes `ct_vos_youtube_vos.yaml`, with --batch clips. The floor
-is what convolutions and products need, forward and backward, counted by PyTorch, at the rate of a large float32 matrix
-product measured between the runs: half precision may beat it. Inference is 480p with a full memory, the network's
-weights random: they don't change its speed.
+The step is that of `examples/ct_vos_videos.yaml`; --paper takes `ct_vos_youtube_vos.yaml`, with --batch clips. The
+floor is what convolutions and products need, forward and backward, counted by PyTorch, at the rate of a large float32
+matrix product measured between the runs: half precision may beat it. Inference is 480p with a full memory, the
+network's weights random: they don't change its speed.
 """
 
 from __future__ import annotations

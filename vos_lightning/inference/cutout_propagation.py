@@ -117,10 +117,10 @@ class CutoutPropagator:
             if index == start or (index > start and policy.is_recent(index, self._t))
         ]
         keys, values = self._memory.read(indices)
-        values = values.unflatten(2, (len(self.object_ids), -1))[:, :, members]
-        read = space_time_readout(
-            query, keys, values.flatten(2, 3), self.network.temperature, self.settings.radius, self.settings.topk
-        )
+        values = values.unflatten(2, (len(self.object_ids), -1))[:, :, members].flatten(2, 3)
+        radius, topk = self.settings.radius, self.settings.topk
+        radii = None if radius is None else policy.radii(self._t, indices, radius)
+        read = space_time_readout(query, keys, values, self.network.temperature, radii, topk)
         of_objects: Tensor = read[0].unflatten(0, (len(members), -1))
         return of_objects
 

@@ -1,5 +1,7 @@
 """The network of CT-VOS: reconstructs a frame, cutout included, out of what it reads from earlier ones."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -124,7 +126,7 @@ def space_time_readout(
     keys: Tensor,
     values: Tensor,
     temperature: float = 1.0,
-    radius: int | None = None,
+    radius: int | Sequence[int] | None = None,
     topk: int | None = None,
 ) -> Tensor:
     """softmax(QKᵀ)V over all positions of all past frames (CT-VOS Fig. 2), in float32 whatever the autocast state.
@@ -134,7 +136,8 @@ def space_time_readout(
         keys: of the past frames, (B, R, D, h, w).
         values: of the past frames, (B, R, C, h, w).
         temperature: divides the similarities; the paper has none, which is 1.
-        radius: look at a window of (2·radius + 1)² positions of each past frame only; None looks everywhere.
+        radius: look at a window of (2·radius + 1)² positions of each past frame only, one for all frames or one for
+            each; None looks everywhere.
         topk: let the most similar positions take part only; None for all.
 
     Returns:
