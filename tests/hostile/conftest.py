@@ -1,5 +1,6 @@
 """A command line in a process of its own, disks that are full or read-only, and small inputs for both."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -85,8 +86,9 @@ def small_disk(tmp_path) -> Iterator[Callable[..., Path]]:
         return place
 
     yield mount
+    gc.collect()  # PyAV closes a file that it couldn't complete when it is forgotten
     for place in places:
-        subprocess.run(["umount", str(place)], check=True)
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 @pytest.fixture
@@ -99,32 +101,39 @@ def noise() -> Callable[..., np.ndarray]:
     return make
 
 
-@pytest.fixture
-def videos(tmp_path, noise) -> Path:
-    """Six videos of noise, some hundred kilobytes each."""
-    root = tmp_path / "videos"
-    root.mkdir()
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory) -> Path:
+    """What the fixtures below copy."""
+    root = tmp_path_factory.mktemp("made")
+    (root / "videos").mkdir()
     for index in range(6):
-        with VideoWriter(root / f"{index}.mp4", 10) as writer:
-            for frame in noise(20, 128, 128, index):
+        with VideoWriter(root / "videos" / f"{index}.mp4", 10) as writer:
+            for frame in np.random.default_rng(index).integers(0, 255, (8, 128, 128, 3), dtype=np.uint8):
                 writer.write(frame)
-    return root
-
-
-@pytest.fixture
-def masks(tmp_path) -> Path:
-    """Ground truth and as many predictions: three sequences of 200 masks, folders `truth` and `results`."""
     rng = np.random.default_rng(0)
     for folder in ("truth", "results"):
         for sequence in "abc":
-            place = tmp_path / folder / sequence
-            place.mkdir(parents=True)
-            for frame in range(200):
+            (root / folder / sequence).mkdir(parents=True)
+            for frame in range(40):
                 mask = np.zeros((48, 64), np.uint8)
                 top, left = rng.integers(0, 20, 2)
                 mask[top : top + 16, left : left + 20] = 1
                 mask[30:40, 40:50] = 2
-                write_mask(place / f"{frame:05d}.png", mask)
+                write_mask(root / folder / sequence / f"{frame:05d}.png", mask)
+    return root
+
+
+@pytest.fixture
+def videos(tmp_path, made_once) -> Path:
+    """Six videos of noise, some seventy kilobytes each."""
+    return Path(shutil.copytree(made_once / "videos", tmp_path / "videos"))
+
+
+@pytest.fixture
+def masks(tmp_path, made_once) -> Path:
+    """Ground truth and predictions: three sequences of 40 masks, in the folders `truth` and `results`."""
+    for folder in ("truth", "results"):
+        shutil.copytree(made_once / folder, tmp_path / folder)
     return tmp_path
 
 

@@ -118,6 +118,13 @@ def _origin(target: Path) -> str | None:
         return None
 
 
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Without owner and date: the same videos give the same file."""
+    entry.uid = entry.gid = entry.mtime = 0
+    entry.uname = entry.gname = ""
+    return entry
+
+
 def _write_shard(target: Path, videos: list[_Video], encoding: Encoding, origin: str) -> _Done:
     sizes = sum(size_on_disk(path) for _, path, _ in videos)
     frames, faults = 0, []
@@ -134,7 +141,7 @@ def _write_shard(target: Path, videos: list[_Video], encoding: Encoding, origin:
                 facts = {"name": name, "num_frames": len(source), "fps": source.fps}
                 (folder / f"{number:08d}.json").write_text(json.dumps(facts), encoding="utf-8")
                 for suffix in ("json", "mp4"):
-                    tar.add(folder / f"{number:08d}.{suffix}", f"{number:08d}.{suffix}")
+                    tar.add(folder / f"{number:08d}.{suffix}", f"{number:08d}.{suffix}", filter=_anonymous)
                     (folder / f"{number:08d}.{suffix}").unlink()
                 frames += len(source)
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -196,7 +197,8 @@ class VideoWriter:
     def discard(self) -> None:
         """Leave nothing behind."""
         if self._size is not None and not self._closed:
-            self._container.close()
+            with suppress(FFmpegError, OSError):  # it is thrown away in any case
+                self._container.close()
             self._temporary.unlink(missing_ok=True)
         self._closed = True
 

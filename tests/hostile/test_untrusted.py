@@ -1,0 +1,134 @@
+"""Names, lists and files from strangers: none leads out of its folder, none runs code."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from vos_lightning.cli import main
+from vos_lightning.data.davis import davis_names
+from vos_lightning.data.sampling import ClipSampling
+from vos_lightning.data.shard_reading import ShardClips, ShardVideo, read_shard_list
+from vos_lightning.data.youtube_vos import read_meta
+from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.evaluation.export import plan_youtube
+from vos_lightning.evaluation.metadata import read_metadata
+from vos_lightning.inference.weights import load_tracker
+from vos_lightning.io.masks import write_mask
+
+NAMES = ("../x", "/etc/x", "a/../../x", "..", ".hidden", "a\\..\\x", "C:x", "a\nb", "a\0b", "")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("place", ["video", "frame"])
+def test_names_in_metadata_stay_inside(tmp_path, name, place):
+    video, frame = (name, "00000") if place == "video" else ("a", name)
+    path = tmp_path / "meta.json"
+    path.write_text(json.dumps({"videos": {video: {"objects": {"1": {"category": "cat", "frames": [frame]}}}}}))
+    with pytest.raises(VOSError, match=r"meta\.json: .* can't be the name"):
+        read_meta(path)
+    # the evaluation takes names as keys of what lies in its folders; what isn't there is missing
+    (tmp_path / "results" / "a").mkdir(parents=True)
+    write_mask(tmp_path / "x.png", np.ones((4, 4), np.uint8))
+    write_mask(tmp_path / "results" / "a" / "00000.png", np.ones((4, 4), np.uint8))
+    with pytest.raises(VOSError, match="lacks"):
+        plan_youtube(tmp_path / "results", read_metadata(path))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.strip() and "\n" not in name])
+def test_names_in_image_sets_stay_inside(tmp_path, name):
+    sets = tmp_path / "ImageSets" / "2017"
+    sets.mkdir(parents=True)
+    (sets / "val.txt").write_text(f"{name}\n")
+    with pytest.raises(VOSError, match=r"val\.txt: .* can't be the name"):
+        davis_names(tmp_path, "2017", "val")
+
+
+@pytest.mark.parametrize("name", ["../x.tar", "/etc/x.tar", "pipe:touch pwned", "", "a/b.tar"])
+def test_names_in_lists_of_shards_stay_inside(tmp_path, name):
+    pytest.importorskip("webdataset")
+    (tmp_path / "shards.json").write_text(json.dumps({"shards": {name: 1}}))
+    with pytest.raises(VOSError, match=r"shards\.json: .* can't be the name"):
+        read_shard_list(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", '{"shards": []}', '{"shards": {"a.tar": "many"}}', "[" * 100_000, "\xff", "{}"]
+)
+def test_damaged_lists_of_shards_are_named(tmp_path, content):
+    pytest.importorskip("webdataset")
+    (tmp_path / "shards.json").write_text(content, encoding="latin-1")
+    with pytest.raises(VOSError, match=r"shards\.json: no list of shards"):
+        read_shard_list(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        {"__key__": "1"},
+        {"__key__": "one", "mp4": b"", "json": b'{"name": "a", "num_frames": 3, "fps": 1}'},
+        {"__key__": "1", "mp4": b"", "json": b"[]"},
+        {"__key__": "1", "mp4": b"", "json": b"[" * 100_000},
+        {"__key__": "1", "mp4": b"", "json": b'{"name": "a", "num_frames": 1e999, "fps": 1}'},
+    ],
+)
+def test_shards_that_hold_something_else_are_told(sample):
+    with pytest.raises(VOSError, match="no prepared video"):
+        ShardVideo.of(sample)
+
+
+def test_shards_without_one_readable_video_are_an_end_not_a_hang(tmp_path):
+    pytest.importorskip("webdataset")
+    import io
+    import tarfile
+
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for suffix, part in (("json", b'{"name": "a", "num_frames": 3, "fps": 1}'), ("mp4", b"no video")):
+            entry = tarfile.TarInfo(f"00000000.{suffix}")
+            entry.size = len(part)
+            tar.addfile(entry, io.BytesIO(part))
+    clips = ShardClips({str(tmp_path / "a.tar"): 1}, ClipSampling(2), size=16, batch_size=2)
+    with pytest.raises(VOSError, match=r"a\.tar: no video can be read in it"):
+        list(clips)
+
+
+@pytest.mark.parametrize("read", [read_meta, read_metadata])
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"videos": ' * 50_000, "1" * 10_000, '"\ud800"', ""])
+def test_metadata_that_strains_a_parser_is_named(tmp_path, read, content):
+    (tmp_path / "meta.json").write_text(content, encoding="utf-8", errors="surrogatepass")
+    with pytest.raises(CorruptFileError, match=r"meta\.json"):
+        read(tmp_path / "meta.json")
+
+
+class Trap:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+def test_weights_that_carry_code_do_not_run_it(tmp_path):
+    for name in ("evil.ckpt", "evil.pt", "evil.safetensors"):
+        torch.save({"state_dict": {}, "hyper_parameters": {}, "trap": Trap(str(tmp_path / "pwned"))}, tmp_path / name)
+        with pytest.raises(VOSError, match="evil"):
+            load_tracker(tmp_path / name)
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize(
+    "tag",
+    ["!!python/object/apply:os.mknod [{path}]", "!!python/name:os.system", "!!python/object/new:open [{path}, w]"],
+)
+def test_configs_are_read_without_executing_them(tmp_path, capsys, tag):
+    config = tmp_path / "evil.yaml"
+    config.write_text(f"trainer:\n  max_steps: {tag.format(path=tmp_path / 'pwned')}\n")
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "--config", str(config), "--print_config"])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert "evil" in error or "python" in error
+    assert not (tmp_path / "pwned").exists()
