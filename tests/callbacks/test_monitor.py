@@ -48,7 +48,7 @@ def test_learning_rate_gradient_norm_and_throughput_are_logged():
 
     _, rows = fit(Monitor(), Compare(), log_every_n_steps=2, gradient_clip_val=1e-3)
     logged = [row for row in rows if "train/grad_norm" in row]
-    assert [row["train/grad_norm"] for row in logged] == pytest.approx(norms[1::2])  # before clipping
+    assert [row["train/grad_norm"] for row in logged] == pytest.approx(norms[1::2], rel=1e-4)  # before clipping
     assert [row["train/learning_rate"] for row in logged] == pytest.approx(rates[1::2])
     assert all(row["train/clips_per_second"] > 0 for row in logged)
     assert not any("gpu" in name for row in rows for name in row)

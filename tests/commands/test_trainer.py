@@ -13,7 +13,8 @@ from vos_lightning.cli import main
 from vos_lightning.io.masks import read_mask
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
-TRAINERS = EXAMPLES[0].parent / "trainer"
+VIDEOS = EXAMPLES[0].with_name("mast_videos.yaml")
+TRAINERS = VIDEOS.parent / "trainer"
 SMALL = [
     "--model.init_args.width=0.125",
     "--model.init_args.radius=2",
@@ -47,13 +48,14 @@ def test_every_example_is_accepted(path, in_tmp, capsys):
 def test_fragments_compose_with_an_example(path, in_tmp, capsys):
     fragment = yaml.safe_load(path.read_text())
     with pytest.raises(SystemExit):
-        main(["fit", "--config", str(EXAMPLES[0]), "--config", str(path), "--print_config"])
+        main(["fit", "--config", str(VIDEOS), "--config", str(path), "--print_config"])
     printed = yaml.safe_load(capsys.readouterr().out)
     for part, settings in fragment.items():
         for name, value in settings.items():
             if not isinstance(value, dict | list):
                 assert printed[part][name] == value
-    assert printed["trainer"]["max_steps"] == yaml.safe_load(EXAMPLES[0].read_text())["trainer"]["max_steps"]
+    example = yaml.safe_load(VIDEOS.read_text())
+    assert printed["data"]["init_args"]["max_gap"] == example["data"]["init_args"]["max_gap"]
 
 
 def test_the_slurm_script_parses_and_fits_its_config():
@@ -66,8 +68,7 @@ def test_the_slurm_script_parses_and_fits_its_config():
 
 
 def test_a_second_run_into_the_same_folder_keeps_the_first_config(in_tmp, davis_tree):
-    config = str(EXAMPLES[0].with_name("mast_videos.yaml"))
-    arguments = ["fit", "--config", config, f"--data.init_args.root={davis_tree / 'JPEGImages'}", *SMALL]
+    arguments = ["fit", "--config", str(VIDEOS), f"--data.init_args.root={davis_tree / 'JPEGImages'}", *SMALL]
     arguments += ["--trainer.logger=false", "--trainer.default_root_dir=run", "--trainer.max_steps=1"]
     for rate in ("0.1", "0.1", "0.2", "0.3"):
         assert main([*arguments, f"--model.init_args.learning_rate={rate}"]) == 0
@@ -94,9 +95,8 @@ def test_what_is_given_beats_the_checkpoint_and_the_checkpoint_beats_defaults(in
 
 
 def test_fit_test_and_predict_follow_one_another(in_tmp, davis_tree):
-    config = str(Path(__file__).parents[2] / "examples" / "mast_videos.yaml")
     frames = str(davis_tree / "JPEGImages")
-    arguments = ["--config", config, f"--data.init_args.root={frames}", *SMALL]
+    arguments = ["--config", str(VIDEOS), f"--data.init_args.root={frames}", *SMALL]
     assert main(["fit", *arguments, f"--data.init_args.val_root={davis_tree}", "--trainer.default_root_dir=run"]) == 0
     checkpoints = {path.name: path for path in (in_tmp / "run").rglob("*.ckpt")}
     assert set(checkpoints) == {"last.ckpt", "best.ckpt"}

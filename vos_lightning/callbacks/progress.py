@@ -51,7 +51,7 @@ class ProgressLines(ProgressBar):
         now = time.monotonic()
         if self._enabled and not trainer.sanity_checking and now - self._last >= self.seconds:
             self._last = now
-            print(f"validation {batch_idx + 1} of {self.total_val_batches_current_dataloader} sequences", flush=True)
+            print(f"validation {batch_idx + 1} of {sum(trainer.num_val_batches)} sequences", flush=True)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the scores as soon as they are there."""
