@@ -11,11 +11,11 @@ from vos_lightning.models.lab_patches import LabPatches
 
 
 def test_centres_are_those_of_the_pixels_an_object_holds():
-    probs = torch.zeros(4, 6, 8)
-    probs[1, 1:3, 2:6] = 0.9
-    probs[2, 5, 7] = 0.6
-    probs[3, 0, 0] = 0.5  # not seen: no majority
-    assert centres(probs) == [(1.5, 3.5), (5.0, 7.0), None]
+    probs = torch.zeros(2, 4, 6, 8)
+    probs[0, 1, 1:3, 2:6] = 0.9
+    probs[0, 2, 5, 7] = 0.6
+    probs[0, 3, 0, 0] = 0.5  # not seen: no majority
+    assert centres(probs) == [[(1.5, 3.5), (5.0, 7.0), None], [None, None, None]]
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (2, -3), (-1, 4), (5, 0), (0, -7), (6, 0), (-9, 9)])
@@ -30,8 +30,10 @@ def test_moved_content_against_a_loop(shift):
 
 
 def test_objects_that_move_together_share_a_shift():
-    assert distinct_shifts([(0, 0), (1, -1), (5, 0), (6, 1), (0, 9)], slack=2, limit=2) == [(0, 0), (5, 0)]
-    assert distinct_shifts([], slack=2, limit=2) == []
+    then = [(0.0, 0.0), (3.0, 3.0), (1.0, 1.0), None, (5.0, 5.0), (9.0, 9.0)]
+    now = [(0.4, 0.0), (4.0, 2.0), (6.0, 1.0), (1.0, 1.0), None, (9.0, 18.0)]
+    assert distinct_shifts(then, now, slack=2) == [(0, 0), (5, 0), (0, 9)]
+    assert distinct_shifts([None], [(1.0, 1.0)], slack=2) == [(0, 0)]
 
 
 def test_what_came_from_outside_of_the_frame_is_never_matched():
@@ -82,3 +84,21 @@ def test_an_object_that_is_out_of_sight_is_awaited_where_it_was_last():
     assert not any(p.any() for p in predicted[8:10])
     # out of the first frame's own window, 10 positions or 40 pixels, by then
     assert ((predicted[-1] == 1) & (masks[-1] == 1)).sum() / masks[-1].sum() > 0.6
+
+
+def test_two_objects_that_part_are_both_followed():
+    """One goes left, one goes right, each beyond the window of the only reference."""
+    generator = torch.Generator().manual_seed(1)
+    boxes = [F.interpolate(torch.rand(1, 3, 6, 6, generator=generator), scale_factor=4)[0] * 200 + 55 for _ in "ab"]
+    frames, masks = [], []
+    for t in range(9):
+        frame, mask = torch.rand(3, 64, 256, generator=generator) * 20, torch.zeros(64, 256, dtype=torch.uint8)
+        for i, x in enumerate((100 - 8 * t, 132 + 8 * t)):
+            frame[:, 20:44, x : x + 24], mask[20:44, x : x + 24] = boxes[i], i + 1
+        frames.append(frame.to(torch.uint8))
+        masks.append(mask)
+    settings = PropagationSettings(radius=4, policy=ReferencePolicy(offsets=()))
+    propagator = Propagator(LabPatches(), settings=settings)
+    predicted = [propagator.step(frame, masks[0] if t == 0 else None) for t, frame in enumerate(frames)]
+    for i in (1, 2):
+        assert ((predicted[-1] == i) & (masks[-1] == i)).sum() / ((predicted[-1] == i) | (masks[-1] == i)).sum() > 0.9

@@ -11,30 +11,33 @@ import torch
 from torch import Tensor
 
 Shift = tuple[int, int]  # rows and columns, in feature positions
+Centre = tuple[float, float]
 STAY: Shift = (0, 0)
 OUT_OF_FRAME = -1e4
 
 
-def centres(probs: Tensor) -> list[tuple[float, float] | None]:
-    """Centre of each object, in feature positions; None where it isn't seen.
+def centres(probs: Tensor) -> list[list[Centre | None]]:
+    """Centre of each object in each frame, in feature positions; None where it isn't seen.
 
     Args:
-        probs: (K + 1, h, w), background first.
+        probs: (R, K + 1, h, w), background first.
     """
-    seen = (probs[1:] > 0.5).float()
-    mass = seen.sum((1, 2))
+    seen = (probs[:, 1:] > 0.5).float()
     rows, columns = (torch.arange(length, device=probs.device, dtype=seen.dtype) for length in probs.shape[-2:])
-    sums = torch.stack([mass, (seen.sum(2) * rows).sum(1), (seen.sum(1) * columns).sum(1)], dim=1)
-    return [(y / m, x / m) if m > 0 else None for m, y, x in sums.tolist()]
+    sums = torch.stack([seen.sum((2, 3)), (seen.sum(3) * rows).sum(2), (seen.sum(2) * columns).sum(2)], dim=-1)
+    return [[(y / mass, x / mass) if mass else None for mass, y, x in frame] for frame in sums.tolist()]
 
 
-def distinct_shifts(shifts: Sequence[Shift], slack: int, limit: int) -> list[Shift]:
-    """The first of those that differ by at most `slack` stands for all of them; at most `limit` are kept."""
+def distinct_shifts(then: Sequence[Centre | None], now: Sequence[Centre | None], slack: int) -> list[Shift]:
+    """How the objects have moved; the first of those that differ by at most `slack` stands for all of them."""
     kept: list[Shift] = []
-    for dy, dx in shifts:
+    for before, after in zip(then, now, strict=True):
+        if before is None or after is None:
+            continue
+        dy, dx = round(after[0] - before[0]), round(after[1] - before[1])
         if all(max(abs(dy - y), abs(dx - x)) > slack for y, x in kept):
             kept.append((dy, dx))
-    return kept[:limit]
+    return kept or [STAY]
 
 
 def moved(images: Tensor, shift: Shift, fill: float = 0.0) -> Tensor:

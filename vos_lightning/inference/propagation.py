@@ -12,13 +12,14 @@ from vos_lightning.errors import MaskError, VOSError
 from vos_lightning.functional.attention import local_attention
 from vos_lightning.functional.colour import rgb_to_lab
 from vos_lightning.inference.memory_bank import Ids, MemoryBank, ReferencePolicy
-from vos_lightning.inference.motion import OUT_OF_FRAME, STAY, Shift, centres, distinct_shifts, moved
+from vos_lightning.inference.motion import OUT_OF_FRAME, STAY, Centre, Shift, centres, distinct_shifts, moved
 from vos_lightning.models.colour_mix import ColourMix
 from vos_lightning.models.reconstruction import downsample
 
-Centre = tuple[float, float]
-# Groups of objects that are followed apart, each costs a reference.
-MAX_SHIFTS = 3
+# References at most so many frames old are left where they are.
+STILL = 2
+# A given frame follows at most so many groups of objects, each costs a reference.
+MAX_GROUPS = 3
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class PropagationSettings:
         temperature: of the softmax over similarities.
         policy: which frames are references.
         colour_weight: share of Lab patches in the similarities of normalised features, see `ColourMix`.
-        follow: references that aren't recent are moved as far as their objects have moved since, see `motion`.
+        follow: older references are moved as far as their objects have moved since, see `motion`.
     """
 
     radius: int = 12
@@ -78,8 +79,7 @@ class Propagator:
         self.max_size = max_size
         self.object_ids: list[int] = []
         self._since: list[int] = []  # the latest frame in which each object was given
-        self._given_at: dict[int, Centre] = {}  # where each object was then, and where it was seen last; by id
-        self._seen_at: dict[int, Centre] = {}
+        self._seen_at: list[Centre | None] = []  # where each object was seen last
         self._stride = cast("int", encoder.stride)
         self._memory = MemoryBank(self.settings.policy)
         self._size: tuple[int, ...] | None = None
@@ -114,7 +114,7 @@ class Propagator:
             self._introduce(given)
             ids = _override(ids, mask, given)
             probs = self._insert(probs, mask, given)
-        self._locate(probs, given)
+        self._locate(probs)
         key = query if self.reference_encoder is None else self.reference_encoder(lab)[0]
         self._memory.write(self._t, key, probs, given)
         return ids
@@ -154,10 +154,11 @@ class Propagator:
         """Probabilities (K + 1, h, w), background first, from the memory."""
         settings, policy = self.settings, self.settings.policy
         indices = policy.reference_indices(self._t, self._memory.anchors)
-        references = [(index, shift) for index in indices for shift in self._shifts(index)]
-        indices = [index for index, _ in references]
         keys, values = self._memory.read(indices)
-        query, keys, values = _move(query, keys, values, [shift for _, shift in references])
+        if settings.follow:
+            rows, shifts = self._shifts(indices, values[0])
+            indices = [indices[row] for row in rows]
+            query, keys, values = _move(query, keys[:, rows], values[:, rows], shifts)
         radii = policy.radii(self._t, indices, settings.radius)
         since = sorted(set(self._since))
         known = [[self._knows(index, start) for start in since] for index in indices]
@@ -169,21 +170,33 @@ class Propagator:
         )[0]
         return self._divide(readout) if partial else readout
 
-    def _locate(self, probs: Tensor, given: Ids) -> None:
+    def _locate(self, probs: Tensor) -> None:
         """Remember where the objects are; one that isn't seen stays where it was."""
-        if not self.settings.follow:
-            return
-        seen = {i: centre for i, centre in zip(self.object_ids, centres(probs), strict=True) if centre is not None}
-        self._seen_at |= seen
-        self._given_at |= {i: centre for i, centre in seen.items() if i in given}
+        if self.settings.follow:
+            before = [*self._seen_at, *(None for _ in self.object_ids[len(self._seen_at) :])]
+            self._seen_at = [now or then for now, then in zip(centres(probs[None])[0], before, strict=True)]
 
-    def _shifts(self, index: int) -> list[Shift]:
-        """How to move frame `index`: as each group of objects that were given there has moved since."""
-        if not self.settings.follow or self.settings.policy.is_recent(index, self._t):
-            return [STAY]
-        given = [i for i, since in zip(self.object_ids, self._since, strict=True) if since == index]
-        shifts = [_between(self._given_at[i], self._seen_at[i]) for i in given if i in self._given_at]
-        return distinct_shifts(shifts, self.settings.radius // 2, MAX_SHIFTS) or [STAY]
+    def _shifts(self, indices: list[int], values: Tensor) -> tuple[list[int], list[Shift]]:
+        """How to move references so that objects are where they were seen last: (rows of `indices`, shift of each).
+
+        A frame that was given is there once for each group of objects that has moved its own way. Of the others, each
+        follows one such group, in turn, since more references cost more; the latest need not be moved.
+
+        Args:
+            indices: of the references.
+            values: of the references, (R, K + 1, h, w).
+        """
+        rows, shifts = [], []
+        for row, (index, then) in enumerate(zip(indices, centres(values), strict=True)):
+            groups = [STAY]
+            if self._t - index > STILL:
+                known = [c if self._knows(index, s) else None for c, s in zip(then, self._since, strict=True)]
+                groups = distinct_shifts(known, self._seen_at, self.settings.radius // 2)
+            recent = self.settings.policy.is_recent(index, self._t)
+            groups = [groups[row % len(groups)]] if recent else groups[:MAX_GROUPS]
+            rows += [row] * len(groups)
+            shifts += groups
+        return rows, shifts
 
     def _knows(self, index: int, start: int) -> bool:
         """Does frame `index` tell where the objects are whose masks were given for frame `start` last?
@@ -253,10 +266,6 @@ def _override(ids: Tensor, mask: Tensor, given: Ids) -> Tensor:
 
 def _with_colours(encoder: nn.Module, settings: PropagationSettings) -> nn.Module:
     return ColourMix(encoder, settings.colour_weight) if settings.colour_weight else encoder
-
-
-def _between(then: Centre, now: Centre) -> Shift:
-    return round(now[0] - then[0]), round(now[1] - then[1])
 
 
 def _move(query: Tensor, keys: Tensor, values: Tensor, shifts: list[Shift]) -> tuple[Tensor, Tensor, Tensor]:
