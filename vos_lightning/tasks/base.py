@@ -49,7 +49,8 @@ class TrackingTask(pl.LightningModule, ABC):
         """
         frames, pairs = sequence["frames"], self._propagate(sequence)
         if adapter is not None:
-            masks = adapt_pairs(pairs, frames, sequence["prompts"], adapter, sequence["sequence"], self.device)
+            given = {t: np.asarray(prompt) for t, prompt in sequence["prompts"].items()}  # loaders make tensors of them
+            masks = adapt_pairs(pairs, frames, given, adapter, sequence["sequence"], self.device)
             pairs = zip(frames, masks, strict=True)
         for t, (frame, ids) in enumerate(pairs):
             for observer in self.observers:

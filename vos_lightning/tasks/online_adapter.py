@@ -51,7 +51,13 @@ class OnlineAdapter(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.settings = AdapterSettings(
-            **{name: value for name, value in self.hparams.items() if name != "num_objects"}
+            width=width,
+            size=size,
+            learning_rate=learning_rate,
+            decay_every=decay_every,
+            decay=decay,
+            frame_decay=frame_decay,
+            min_frame_weight=min_frame_weight,
         )
         self.network = UNet(1 + num_objects, width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.val_jf, self.val_propagated = JFMeasure(), JFMeasure()
