@@ -5,8 +5,8 @@
 CLIPS is a folder of raw videos; DAVIS a labelled tree to score on. Complete runs are kept: start it again to go
 on. Writes ablations.json and ablations.png.
 
-What differs from the paper: the training videos, the number of steps, batch and crops, half of the channels, and the
-readout in inference, which is this library's default (normalised features, top-10). In "+ memory", one encoder learns
+What differs from the paper: the training videos, the number of steps, batch and crops, half of the channels, and
+normalised features with a temperature and top-10. The other things that this library adds in inference are off. In "+ memory", one encoder learns
 from queries and references of clips of six frames; "images" are the first frames of the same videos.
 """
 
@@ -111,6 +111,9 @@ def score(checkpoint: Path, recent: int, options: argparse.Namespace) -> float:
         checkpoint,
         map_location="cpu",
         reference_offsets=list(range(1, recent + 1)),
+        topk=10,
+        colour_weight=0.0,
+        follow=False,
         test_max_size=options.max_size,
     )
     data = DAVISDataModule(str(options.davis), year=options.year, sequences=options.sequences)
