@@ -6,8 +6,9 @@ CLIPS is a folder of raw videos; DAVIS a labelled tree to score on. Complete run
 on. Writes ablations.json and ablations.png.
 
 What differs from the paper: the training videos, the number of steps, batch and crops, half of the channels, and
-normalised features with a temperature and top-10. The other things that this library adds in inference are off. In "+ memory", one encoder learns
-from queries and references of clips of six frames; "images" are the first frames of the same videos.
+normalised features with a temperature and top-10. The other things that this library adds in inference are off. In
+"+ memory", one encoder learns from queries and references of clips of six frames; "images" are the first frames of the
+same videos.
 """
 
 import argparse
