@@ -102,7 +102,7 @@ class CutoutPropagator:
             read = self._read(query, start, members)
             for k, score in zip(members, self.network.decoder(read)[0].mean(1), strict=True):
                 scores[k] = score
-        return torch.stack(scores).clamp(-1, 1)
+        return torch.stack(scores)
 
     def _read(self, query: Tensor, start: int, members: list[int]) -> Tensor:
         """Values of objects, (K', C, h, w), read from the frames that know where they are.
@@ -141,7 +141,9 @@ class CutoutPropagator:
 
     def _remember(self, lab: Tensor, scores: Tensor, given: Ids) -> None:
         """Store the frame's key and each object's value."""
-        masks = torch.where(scores == scores.amax(0), scores, -1).sign()
+        best, winner = scores.max(0)
+        numbers = torch.arange(len(scores), device=scores.device)[:, None, None]
+        masks = torch.where((winner == numbers) & (best > 0), 1.0, -1.0)
         values = self.network.value_encoder(masks[:, None].expand(-1, 3, -1, -1))
         self._memory.write(self._t, self.network.key_encoder(lab)[0], values.flatten(0, 1), given)
 

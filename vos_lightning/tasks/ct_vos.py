@@ -79,25 +79,28 @@ class CTVOS(TrackingTask):
             raise VOSError(f"tag_loss={tag_loss}: tags need a cutout; set cutout, or tag_loss=none")
         self.network = CutoutTagging(depth, width, output_stride, key_dim, value_dim, normalize, temperature)
 
-    def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+    def forward(self, batch: dict[str, Any], label_share: float = 0.0) -> dict[str, Tensor]:
         """Reconstruct the current frames of a training batch.
+
+        Args:
+            batch: see the class.
+            label_share: see the class.
 
         Returns:
             `reconstruction` and `target`, (B, 3, H, W) Lab in [-1, 1]; `tags` (B, 1, H, W); `cutout` (B, H, W) bool.
         """
-        frames = rgb_to_lab(
-            torch.cat([batch["frames"], batch["zoom_views"]], 1) if "zoom_views" in batch else batch["frames"]
-        )
         current = batch["frames"].shape[1] - 1
+        views = [batch["zoom_views"]] if "zoom_views" in batch else []
+        frames = rgb_to_lab(torch.cat([batch["frames"], *views], dim=1))
         past = [i for i in range(frames.shape[1]) if i != current]
         cutouts = self._cutouts(batch["seed"], frames)
-        values = erase(label_some(frames, batch["seed"], self.hparams["label_share"]), cutouts)
+        values = erase(label_some(frames, batch["seed"], label_share), cutouts)
         reconstruction, tags = self.network(frames[:, current], frames[:, past], values[:, past])
         return {"reconstruction": reconstruction, "target": values[:, current], "tags": tags, "cutout": cutouts}
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Reconstruction and tagging loss (CT-VOS eq. 1)."""
-        terms = self._terms(self(batch), batch["seed"])
+        terms = self._terms(self(batch, self.hparams["label_share"]), batch["seed"])
         loss = torch.stack(list(terms.values())).sum()
         self.log("train/loss", loss, prog_bar=True)
         self.log_dict({f"train/{name}": term for name, term in terms.items()})
