@@ -130,6 +130,7 @@ _NOISE = (
     "Grad strides do not match bucket view strides.*",
     r".*use `self.log\('(val|test)/.*sync_dist=True.*",  # torchmetrics has gathered the ranks' rows already
     "The dirpath has changed from.*",  # a new run from another's checkpoint, as was asked for
+    "Be aware that when using `ckpt_path`, callbacks used.*",  # tests and predictions need none of them
     "The number of training batches .* is smaller than the logging interval.*",  # steps count on over epochs
     "Found .* module.* in eval mode at the start of training.*",  # momentum encoders are
 )
