@@ -187,3 +187,26 @@ def test_predict_keeps_the_required_frames_only(davis_tree):
     assert prediction["names"] == ["00001", "00004"]
     assert prediction["masks"].shape == (2, 64, 96)
     assert len(whole.predict_step(item | {"required": None}, 0)["names"]) == 6
+
+
+def test_masks_are_propagated_as_the_hyper_parameters_say():
+    options = {"given_radius": 9, "topk": None, "follow": False, "reference_offsets": [1, 5], "colour_weight": 0.25}
+    settings = MAST(**TINY, **options).propagator().settings
+    assert settings.policy.offsets == (1, 5)
+    assert settings.policy.given_radius == 9
+    assert (settings.radius, settings.topk, settings.follow, settings.colour_weight) == (3, None, False, 0.25)
+    # raw dot products have no scale that colours could share
+    assert MAST(**TINY, normalize=False).propagator().settings.colour_weight == 0
+
+
+def test_a_limit_to_the_size_holds_for_the_network_and_masks_keep_the_frames():
+    model = MAST(**TINY, test_max_size=48)
+    model.eval()
+    sizes = []
+    model.encoder.register_forward_pre_hook(lambda _, inputs: sizes.append(tuple(inputs[0].shape[-2:])))
+    frame = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
+    mask = torch.zeros(64, 96, dtype=torch.uint8)
+    mask[20:40, 20:60] = 3
+    propagator = model.propagator()
+    assert propagator.step(frame, mask).shape == propagator.step(frame).shape == (64, 96)
+    assert set(sizes) == {(32, 48)}
