@@ -145,10 +145,6 @@ class SequenceDraws(IterableDataset[dict[str, torch.Tensor]]):
             if num_classes > 1:  # frames before the first object teach nothing
                 self._frames.append((resize_image(frame, size), resize_mask(labels, size), num_classes))
 
-    def __len__(self) -> int:
-        """Batches per pass."""
-        return self.length
-
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         """Different batches in every pass; of different frames, if there are enough."""
         for _ in range(self.length):
