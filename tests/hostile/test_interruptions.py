@@ -52,8 +52,7 @@ def test_export(start, command, files, masks, tmp_path, target):
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
     process = start("export", masks / "results", broken / target, "--workers", 1)
     kill_once(process, lambda: list(broken.iterdir()))
-    assert not visible(files(broken)) or visible(files(broken)).keys() == {target}
-    if not (broken / target).exists():
+    if not (broken / target).exists():  # else it was done, and must be whole
         assert command("export", masks / "results", broken / target, "--workers", 1)[0] == 0
     assert command("export", masks / "results", unbroken / target, "--workers", 1)[0] == 0
     assert visible(files(broken)) == files(unbroken)
