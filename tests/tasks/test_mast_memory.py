@@ -139,6 +139,8 @@ def test_other_sizes_and_other_weights_are_refused(tmp_path):
         MAST(width=0.25, feature_dim=16, init_from=str(tmp_path / "last.ckpt"))
     with pytest.raises(VOSError, match="no reconstruction encoder"):
         MAST(init_from="lab")
+    with pytest.raises(VOSError, match="width is 0"):
+        MAST(width=0)
     with pytest.raises(VOSError, match="momentum is 1"):
         MAST(**TINY, momentum=1.0)
 

@@ -54,7 +54,7 @@ class MAST(TrackingTask):
     follows, 68.2 with colours, 69.4 with frames further back, 71.6 when these follow too.
 
     Raises:
-        VOSError: `init_from` can't be read or doesn't fit, or `momentum` is out of range.
+        VOSError: `init_from` can't be read or doesn't fit, or `width`, `temperature` or `momentum` is out of range.
     """
 
     def __init__(
@@ -79,6 +79,8 @@ class MAST(TrackingTask):
         adapter: AdapterSettings | None = None,
     ) -> None:
         super().__init__(adapter)
+        if width <= 0 or temperature <= 0:
+            raise VOSError(f"width is {width}, temperature {temperature}; expected both to be above 0")
         if momentum is not None and not 0 <= momentum < 1:
             raise VOSError(f"momentum is {momentum}; expected at least 0 and less than 1, or null for stage 1")
         # Where the weights came from is no part of the model: its checkpoints must load where that file is not.
