@@ -76,8 +76,9 @@ def test_inference_needs_no_lightning():
 
 def test_pinned_names_can_be_imported():
     code = """
-from vos_lightning import MAST, VideoSegmenter
-from vos_lightning.data import DAVISDataModule, SyntheticDataModule, VideoFolderDataModule
+from vos_lightning import MAST, CTVOS, OnlineAdapter, VideoSegmenter
+from vos_lightning.data import DAVISDataModule, YouTubeVOSDataModule, KineticsDataModule
+from vos_lightning.data import VideoFolderDataModule, ImageFolderDataModule, SyntheticDataModule
 from vos_lightning.metrics import RegionSimilarity, ContourAccuracy, JFMeasure
 from vos_lightning.functional import local_attention, region_similarity, contour_accuracy
 print(callable(local_attention))

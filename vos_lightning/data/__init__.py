@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vos_lightning.data.datamodules.davis import DAVISDataModule
     from vos_lightning.data.datamodules.image_folder import ImageFolderDataModule
     from vos_lightning.data.datamodules.kinetics import KineticsDataModule
-    from vos_lightning.data.datamodules.one_sequence import OneSequenceDataModule as OneSequenceDataModule
+    from vos_lightning.data.datamodules.one_sequence import OneSequenceDataModule
     from vos_lightning.data.datamodules.shards import ShardDataModule
     from vos_lightning.data.datamodules.synthetic import SyntheticDataModule
     from vos_lightning.data.datamodules.video_folder import VideoFolderDataModule
@@ -54,6 +54,7 @@ __all__ = [
     "Encoding",
     "ImageFolderDataModule",
     "KineticsDataModule",
+    "OneSequenceDataModule",
     "PrepareReport",
     "ShardDataModule",
     "SyntheticDataModule",

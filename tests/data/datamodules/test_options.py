@@ -7,12 +7,15 @@ import pytorch_lightning as pl
 from jsonargparse import ArgumentParser
 
 from vos_lightning import data
+from vos_lightning.data.datamodules.base import ClipDataModule
 
-MODULES = [name for name in data.__all__ if name.endswith("DataModule")]
+NAMES = [name for name in data.__all__ if name.endswith("DataModule")]
+MODULES = [name for name in NAMES if issubclass(getattr(data, name), ClipDataModule)]
 
 
 def test_the_list_is_complete():
     assert len(MODULES) == 7
+    assert set(NAMES) - {*MODULES} == {"OneSequenceDataModule"}
 
 
 @pytest.mark.parametrize("name", MODULES)
