@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def uniform_draws(seeds: Tensor, count: int, tag: int) -> Tensor:
+def uniform_draws(seeds: Tensor, count: int, tag: int = 0) -> Tensor:
     """Uniform numbers in [0, 1) of each clip.
 
     Args:

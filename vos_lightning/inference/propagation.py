@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vos_lightning.errors import MaskError, VOSError
 from vos_lightning.functional.attention import local_attention
 from vos_lightning.functional.colour import rgb_to_lab
 from vos_lightning.inference.memory_bank import Ids, MemoryBank, ReferencePolicy
 from vos_lightning.inference.motion import OUT_OF_FRAME, STAY, Centre, Shift, centres, distinct_shifts, moved
+from vos_lightning.inference.network_frames import NetworkFrames
 from vos_lightning.models.colour_mix import ColourMix
 from vos_lightning.models.reconstruction import downsample
 
@@ -76,13 +76,12 @@ class Propagator:
         self.settings = settings or PropagationSettings()
         self.encoder = _with_colours(encoder, self.settings)
         self.reference_encoder = None if reference_encoder is None else _with_colours(reference_encoder, self.settings)
-        self.max_size = max_size
         self.object_ids: list[int] = []
         self._since: list[int] = []  # the latest frame in which each object was given
         self._seen_at: list[Centre | None] = []  # where each object was seen last
         self._stride = cast("int", encoder.stride)
+        self._frames = NetworkFrames(self._stride, max_size=max_size)
         self._memory = MemoryBank(self.settings.policy)
-        self._size: tuple[int, ...] | None = None
         self._t = -1
 
     @torch.no_grad()
@@ -102,14 +101,14 @@ class Propagator:
             VOSError: the frame's size is not that of the frames before.
         """
         self._t += 1
-        self._check(frame, mask)
+        self._frames.check(self._t, frame, mask)
         given = Ids() if mask is None else Ids(mask.unique().tolist()) - {0}
         if not self.object_ids and not given:
             return torch.zeros(frame.shape[-2:], dtype=torch.uint8, device=frame.device)
-        lab = self._prepare(frame)
+        lab = rgb_to_lab(self._frames.fit(frame[None].float() / 255))
         query = self.encoder(lab)[0]
         probs = self._readout(query) if self.object_ids else query.new_zeros(1, *query.shape[-2:])
-        ids = self._to_ids(probs, frame.shape[-2:])
+        ids = self._to_ids(probs, (frame.shape[-2], frame.shape[-1]))
         if mask is not None and given:
             self._introduce(given)
             ids = _override(ids, mask, given)
@@ -118,37 +117,6 @@ class Propagator:
         key = query if self.reference_encoder is None else self.reference_encoder(lab)[0]
         self._memory.write(self._t, key, probs, given)
         return ids
-
-    def _check(self, frame: Tensor, mask: Tensor | None) -> None:
-        size = tuple(frame.shape[-2:])
-        if self._size not in (None, size):
-            raise VOSError(
-                f"frame {self._t} is {_times(size)}, those before it {_times(self._size or size)}; give all of one size"
-            )
-        self._size = size
-        if mask is not None and mask.shape != size:
-            raise MaskError(
-                f"the mask of frame {self._t} is {_times(mask.shape)}, the frame {_times(size)}; "
-                "give a mask of the frame's size"
-            )
-
-    def _prepare(self, frame: Tensor) -> Tensor:
-        """(3, H, W) uint8 -> Lab (1, 3, H', W'), scaled down to the limit and padded to multiples of the stride."""
-        image = self._fit(frame[None].float() / 255)
-        return rgb_to_lab(_pad(image, self._stride))
-
-    def _network_size(self, size: tuple[int, ...]) -> tuple[int, int]:
-        """(H, W) of a frame as the network sees it, before padding."""
-        height, width = size
-        shrink = 1.0 if self.max_size is None else min(1.0, self.max_size / max(height, width))
-        return max(1, round(height * shrink)), max(1, round(width * shrink))
-
-    def _fit(self, images: Tensor) -> Tensor:
-        """Scale (1, C, H, W) down to `max_size`, with antialiasing."""
-        size = self._network_size(images.shape[-2:])
-        if size == images.shape[-2:]:
-            return images
-        return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
 
     def _readout(self, query: Tensor) -> Tensor:
         """Probabilities (K + 1, h, w), background first, from the memory."""
@@ -228,15 +196,11 @@ class Propagator:
         """Objects by the frame in which they were given last."""
         return sorted(range(len(self._since)), key=lambda k: self._since[k])
 
-    def _to_ids(self, probs: Tensor, size: tuple[int, ...]) -> Tensor:
-        """(K + 1, h, w) -> (H, W) ids: to the network's size, off with the padding, to the frame's size, argmax."""
-        height, width = self._network_size(size)
+    def _to_ids(self, probs: Tensor, size: tuple[int, int]) -> Tensor:
+        """(K + 1, h, w) -> (H, W) ids: upsampled to the frame's size, argmax."""
         full = F.interpolate(probs[None], scale_factor=self._stride, mode="bilinear", align_corners=False)
-        full = full[..., :height, :width]
-        if (height, width) != size:
-            full = F.interpolate(full, list(size), mode="bilinear", align_corners=False)
         ids = torch.tensor([0, *self.object_ids], dtype=torch.uint8, device=probs.device)
-        return ids[full[0].argmax(0)]
+        return ids[self._frames.restore(full, size)[0].argmax(0)]
 
     def _introduce(self, given: Ids) -> None:
         """Make room for the objects that are new; what was seen of the others before doesn't count any more."""
@@ -250,7 +214,7 @@ class Propagator:
         """Put given objects over predicted probabilities (K + 1, h, w); the others stay where these aren't."""
         channels = [0, *self.object_ids]
         one_hot = (mask[None] == torch.tensor(channels, device=mask.device)[:, None, None]).float()
-        shares = downsample(_pad(self._fit(one_hot[None]), self._stride)[0], self._stride)
+        shares = downsample(self._frames.fit(one_hot[None])[0], self._stride)
         is_given = torch.tensor([i in given for i in channels], device=mask.device)[:, None, None]
         covered = (shares * is_given).sum(0)
         others = F.pad(probs, (0, 0, 0, 0, 0, len(channels) - len(probs))) * (1 - covered)
@@ -303,14 +267,3 @@ def admit_latecomers(readout: Tensor, arrivals: list[int]) -> Tensor:
         share = group / weight.clamp(min=tiny)
         probs = torch.cat([probs * (1 - share.sum(0, keepdim=True)).clamp(min=0), share])
     return probs
-
-
-def _times(size: tuple[int, ...]) -> str:
-    """(H, W) as users write it."""
-    return "×".join(str(length) for length in reversed(size))
-
-
-def _pad(images: Tensor, stride: int) -> Tensor:
-    """Repeat the last row and column of (1, C, H, W) up to multiples of the stride."""
-    height, width = images.shape[-2:]
-    return F.pad(images, (0, -width % stride, 0, -height % stride), mode="replicate")

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from vos_lightning.errors import VOSError
-from vos_lightning.transforms.draws import uniform_draws
+from vos_lightning.functional.draws import uniform_draws
 from vos_lightning.transforms.photometric import jitter_colours
 
 
