@@ -101,3 +101,15 @@ def test_checkpoints_of_something_else_are_refused(tmp_path, content):
     torch.save(content, tmp_path / "other.ckpt")
     with pytest.raises(VOSError, match=r"other\.ckpt"):
         load_tracker(tmp_path / "other.ckpt")
+
+
+def test_weights_may_have_a_limit_of_their_own_to_the_size_of_frames(tmp_path):
+    model = MAST(width=0.125, feature_dim=16, radius=2, test_radius=2, test_max_size=32)
+    tracker = load_tracker(checkpoint(model, tmp_path / "model.ckpt"))
+    tracker.to(torch.device("cpu"))
+    sizes = []
+    tracker.encoder.register_forward_pre_hook(lambda _, inputs: sizes.append(tuple(inputs[0].shape[-2:])))
+    frame, mask = torch.zeros(3, 48, 64, dtype=torch.uint8), torch.ones(48, 64, dtype=torch.uint8)
+    for limit in (None, 16, 100):
+        assert tracker.propagator(limit).step(frame, mask).shape == (48, 64)
+    assert sizes == [(24, 32), (12, 16), (48, 64)]

@@ -118,7 +118,8 @@ def _parser() -> argparse.ArgumentParser:
         "--max-size",
         type=_positive,
         metavar="PIXELS",
-        help="scale frames with a longer side down to this for the network; faster, coarser, masks keep the full size",
+        help="scale frames with a longer side down to this for the network; masks keep the full size. Default: the "
+        "limit that belongs to the weights, 640 for those that ship",
     )
     parser.add_argument(
         "--adapt",

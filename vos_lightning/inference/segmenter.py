@@ -33,6 +33,7 @@ class VideoSegmenter:
             .safetensors file.
         device: "auto" takes a GPU where there is one.
         max_size: frames with a longer side are scaled down to it for the network, in pixels; masks keep the full size.
+            None takes the limit that belongs to the weights: 640 for those that ship, none for most others.
         adapt: train a network on each video's own masks and take its masks, see `inference.adaptation.adapt`; True
             takes the preset for the device. The first mask then comes after the training, unless it is "causal".
 

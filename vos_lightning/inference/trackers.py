@@ -41,11 +41,13 @@ class ReconstructionTracker:
         encoder: Φ_q.
         reference_encoder: Φ_r, None where it is Φ_q.
         settings: of the readout.
+        max_size: that they track best at, used where no other is asked for; None is the frames' own.
     """
 
     encoder: nn.Module
     reference_encoder: nn.Module | None
     settings: PropagationSettings
+    max_size: int | None = None
 
     def to(self, device: torch.device) -> None:
         """See `Tracker`."""
@@ -55,7 +57,7 @@ class ReconstructionTracker:
 
     def propagator(self, max_size: int | None = None) -> Propagator:
         """See `Tracker`."""
-        return Propagator(self.encoder, self.reference_encoder, self.settings, max_size)
+        return Propagator(self.encoder, self.reference_encoder, self.settings, max_size or self.max_size)
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def _build_reconstruction_tracker(state: dict[str, Tensor], hparams: dict[str, A
     if momentum:
         reference_encoder = ReconstructionEncoder(hparams["width"], hparams["feature_dim"], hparams["normalize"])
         reference_encoder.load_state_dict(momentum)
-    return ReconstructionTracker(encoder, reference_encoder, settings_of(hparams))
+    return ReconstructionTracker(encoder, reference_encoder, settings_of(hparams), hparams["test_max_size"])
 
 
 def _build_cutout_tracker(state: dict[str, Tensor], hparams: dict[str, Any]) -> CutoutTracker:

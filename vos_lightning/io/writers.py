@@ -191,6 +191,8 @@ class VideoWriter:
             self._container.close()
             self._temporary.replace(self._target)
         except (FFmpegError, OSError) as error:
+            with suppress(FFmpegError, OSError):  # else it is tried, and complained about, when this is forgotten
+                self._container.close()
             self._temporary.unlink(missing_ok=True)
             raise unwritable(self.path, error) from error
 

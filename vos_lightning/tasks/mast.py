@@ -45,8 +45,8 @@ class MAST(TrackingTask):
         colour_weight: share of plain colours in the similarities that masks are propagated by, see `ColourMix`; without
             effect on raw dot products, which have no scale to share.
         follow: move older references as far as their objects have moved since, see `inference.motion`.
-        test_max_size: in validation and test, frames with a longer side are scaled down to it, in pixels; masks and
-            scores stay at full size.
+        test_max_size: frames with a longer side are scaled down to it in inference, in pixels, unless `VideoSegmenter`
+            is told otherwise; masks and scores stay at full size.
         adapter: of each test sequence, see the base class.
 
     The defaults of inference differ from the paper's (all similarities, last four frames) by what was measured on six
