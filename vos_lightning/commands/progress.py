@@ -14,6 +14,6 @@ def progress_bar() -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
-        console=Console(file=sys.stderr),
+        console=Console(file=sys.stderr, quiet=not sys.stderr.isatty()),  # older rich ends with an empty line
         disable=not sys.stderr.isatty(),
     )

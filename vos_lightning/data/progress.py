@@ -1,6 +1,7 @@
 """Many files at a time, with a progress bar where somebody watches."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -32,7 +33,7 @@ def map_files(work: Callable[[T], R], items: Sequence[T], description: str, thre
 
 
 def _map_files(work: Callable[[T], R], items: Sequence[T], description: str, threads: int | None) -> Iterator[R]:
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=not sys.stderr.isatty())  # older rich ends with an empty line
     pool = ThreadPoolExecutor(threads or min(32, 2 * (os.cpu_count() or 1)))
     try:
         results = pool.map(work, items)
