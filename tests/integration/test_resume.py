@@ -1,5 +1,6 @@
 """Runs that are stopped or killed at random moments and resumed: the same run as the unbroken one."""
 
+import contextlib
 import os
 import random
 import signal
@@ -57,7 +58,8 @@ def stop_and_resume(start, config, folder, number, delay, unbroken):
     while process.is_alive() and not steps(record):
         time.sleep(0.005)
     time.sleep(delay)
-    os.kill(process.pid, number)
+    with contextlib.suppress(ProcessLookupError):  # it may have ended just now
+        os.kill(process.pid, number)
     process.join()
     before = steps(record)
     if len(before) < STEPS:  # the signal may have come after the last step

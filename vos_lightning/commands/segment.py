@@ -72,6 +72,7 @@ def segment(
     source = open_frames(video)
     palette = read_palette(mask)
     masks = VideoSegmenter(weights, device, max_size, adapter or False).segment(source, mask, sequence=video.stem)
+    _remove_earlier(output, source.names)
     start = time.perf_counter()
     count = 0
     with ExitStack() as stack:
@@ -90,6 +91,12 @@ def segment(
     if count != len(source):
         raise VOSError(f"{video}: {count} of {len(source)} frames could be read")
     return count, time.perf_counter() - start
+
+
+def _remove_earlier(output: Path, names: Sequence[str]) -> None:
+    """Remove an earlier run's results: should this one be cut short, no mixture of both may look whole."""
+    for name in (*(f"{name}.png" for name in names), OVERLAY):
+        (output / name).unlink(missing_ok=True)
 
 
 def _parser() -> argparse.ArgumentParser:

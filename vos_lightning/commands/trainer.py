@@ -17,6 +17,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from vos_lightning.callbacks.checkpoint_files import AtomicCheckpointIO
 from vos_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from vos_lightning.callbacks.monitor import Monitor
+from vos_lightning.callbacks.non_finite import NonFinite
 from vos_lightning.callbacks.pictures import Pictures
 from vos_lightning.callbacks.predictions import PredictionWriter
 from vos_lightning.callbacks.progress import default_progress
@@ -35,6 +36,7 @@ class Main(LightningCLI):
         """Callbacks that can be set in a config by these names."""
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
+        parser.add_lightning_class_args(NonFinite, "non_finite")
         parser.add_lightning_class_args(Pictures, "pictures")
         parser.add_lightning_class_args(PredictionWriter, "prediction_writer")
 
@@ -170,6 +172,8 @@ def main(arguments: Sequence[str]) -> int:
         )
     except MisconfigurationException as error:
         raise VOSError(str(error)) from error
+    except UnicodeDecodeError as error:
+        raise VOSError(f"a config is not UTF-8 text: {error}") from error
     except RuntimeError as error:
         if "Error(s) in loading state_dict" not in str(error):
             raise

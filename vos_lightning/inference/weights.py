@@ -1,13 +1,14 @@
 """Weights by name or path -> networks ready to track. Nothing is unpickled."""
 
 import json
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from vos_lightning.errors import CorruptFileError, VOSError
 from vos_lightning.inference.cutout_propagation import CutoutSettings
@@ -16,6 +17,8 @@ from vos_lightning.inference.trackers import CutoutTracker, ReconstructionTracke
 from vos_lightning.models.cutout_tagging import CutoutTagging
 from vos_lightning.models.lab_patches import LabPatches
 from vos_lightning.models.reconstruction import ReconstructionEncoder
+
+Network = TypeVar("Network", bound=nn.Module)
 
 DEFAULT_WEIGHTS = "mast_default.safetensors"
 # The baseline as it is usually run; patches of colours resemble one another more than learned features do.
@@ -83,26 +86,32 @@ def _build(state: dict[str, Tensor], hparams: dict[str, Any], path: Path) -> Tra
     build = _build_cutout_tracker if "cutout" in hparams else _build_reconstruction_tracker
     try:
         return build(state, hparams)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise VOSError(f"{path} does not hold weights of MAST or CT-VOS: {str(error).splitlines()[0]}") from error
 
 
 def _build_reconstruction_tracker(state: dict[str, Tensor], hparams: dict[str, Any]) -> ReconstructionTracker:
-    encoder = ReconstructionEncoder(hparams["width"], hparams["feature_dim"], hparams["normalize"])
-    encoder.load_state_dict(_with_prefix(state, "encoder."))
+    def build() -> ReconstructionEncoder:
+        return ReconstructionEncoder(hparams["width"], hparams["feature_dim"], hparams["normalize"])
+
+    encoder = _load(build, _with_prefix(state, "encoder."))
     momentum = _with_prefix(state, "momentum_encoder.")
-    reference_encoder = None
-    if momentum:
-        reference_encoder = ReconstructionEncoder(hparams["width"], hparams["feature_dim"], hparams["normalize"])
-        reference_encoder.load_state_dict(momentum)
+    reference_encoder = _load(build, momentum) if momentum else None
     return ReconstructionTracker(encoder, reference_encoder, settings_of(hparams), hparams["test_max_size"])
 
 
 def _build_cutout_tracker(state: dict[str, Tensor], hparams: dict[str, Any]) -> CutoutTracker:
     names = ("depth", "width", "output_stride", "key_dim", "value_dim", "normalize", "temperature")
-    network = CutoutTagging(**{name: hparams[name] for name in names})
-    network.load_state_dict(_with_prefix(state, "network."))
+    network = _load(lambda: CutoutTagging(**{name: hparams[name] for name in names}), _with_prefix(state, "network."))
     return CutoutTracker(network, CutoutSettings.of(hparams))
+
+
+def _load(build: Callable[[], Network], state: dict[str, Tensor]) -> Network:
+    """A network with these weights, in float32; no memory is taken for it before their shapes have proved to fit."""
+    with torch.device("meta"):
+        network = build()
+    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()}, assign=True)
+    return network
 
 
 def _with_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
