@@ -170,6 +170,17 @@ def test_a_config_sets_the_adapter(davis_tree, tmp_path, monkeypatch):
     assert len(list((tmp_path / "predictions").rglob("*.png"))) == 12
 
 
+@pytest.fixture
+def one_thread(monkeypatch):
+    """Here and in processes that are started: sums come out alike only with equal numbers of threads."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_two_ranks_adapt_their_own_sequences_and_agree_with_one(davis_tree, tmp_path):
     """Through spawned processes: no collectives are needed on the way, scores are exact."""
     pl.seed_everything(0)
