@@ -22,6 +22,9 @@ from vos_lightning.errors import DatasetNotFoundError, VOSError
 from vos_lightning.transforms.clips import ClipAugmentation
 from vos_lightning.transforms.zoom import check_zoom, zoom_views
 
+# The least that makes sense; those not listed are checked by what takes them.
+_LEAST = {"batch_size": 1, "num_workers": 0, "short_side": 1, "clips_per_video": 1, "limit_videos": 1}
+
 
 class ClipDataModule(pl.LightningDataModule):
     """Training clips of videos without labels; subclasses say which videos (`paths`).
@@ -47,6 +50,9 @@ class ClipDataModule(pl.LightningDataModule):
         skip_list: file of names of videos to leave out, one per line.
         seed: of clips, their order and augmentation, and of `limit_videos`.
         val_root: a DAVIS tree (2016 or 2017) to validate on; without it there is no validation.
+
+    Raises:
+        VOSError: an option that no training could follow, with what it may be.
     """
 
     def __init__(
@@ -82,10 +88,11 @@ class ClipDataModule(pl.LightningDataModule):
         self.num_workers = num_workers
         self.short_side = short_side
         self.clips_per_video = clips_per_video
+        self.limit_videos, self.skip_list = limit_videos, skip_list
+        self._refuse_too_small()
         self.zoom_levels, self.zoom_frames = tuple(zoom_levels), zoom_frames
         if self.zoom_levels:
             check_zoom(self.zoom_levels, zoom_frames, clip_length)
-        self.limit_videos, self.skip_list = limit_videos, skip_list
         self.seed = seed
         self.val_root = val_root
         self.sampling = ClipSampling(clip_length, min_gap, max_gap, gap_seconds)
@@ -231,6 +238,12 @@ class ClipDataModule(pl.LightningDataModule):
             views, places = zoom_views(frames, batch["seed"], self.zoom_levels, self.zoom_frames)
             result |= {"zoom_views": views, "zoom_places": places}
         return result
+
+    def _refuse_too_small(self) -> None:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise VOSError(f"{name}={value}: need at least {least}")
 
     def _report(self, name: str, reason: str, warn: Callable[[str], None]) -> None:
         if name not in self.skipped:
