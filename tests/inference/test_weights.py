@@ -1,6 +1,9 @@
 """Weights by name and by file; nothing is unpickled."""
 
+import os
 import pickle
+import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -45,6 +48,50 @@ def test_safetensors_hold_half_precision_of_the_same(model, tmp_path):
     assert tracker.settings == load_tracker(checkpoint(model, tmp_path / "model.ckpt")).settings
     for name, value in model.encoder.state_dict().items():
         torch.testing.assert_close(tracker.encoder.state_dict()[name], value, rtol=1e-3, atol=1e-6)
+
+
+def half_written(path, content):
+    """What a disk that fills up does to a write."""
+    with path.open("wb") as file:
+        file.write(content[: len(content) // 2])
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("before", [None, b"the weights of before"])
+def test_a_write_that_fails_leaves_what_was_there(model, tmp_path, monkeypatch, before):
+    path = tmp_path / "model.safetensors"
+    if before is not None:
+        path.write_bytes(before)
+    monkeypatch.setattr(Path, "write_bytes", half_written)
+    with pytest.raises(VOSError, match=r"model\.safetensors: cannot be written \(No space left on device\)"):
+        save_tracker(path, model.state_dict(), dict(model.hparams))
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [before] * (before is not None)
+
+
+def test_a_killed_write_leaves_no_half_file_under_the_name(model, tmp_path, monkeypatch):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"the weights of before")
+
+    def killed(source, target):
+        assert load_tracker(source.rename(tmp_path / "written.safetensors"))  # whole before it bears the name
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        save_tracker(path, model.state_dict(), dict(model.hparams))
+    assert path.read_bytes() == b"the weights of before"
+
+
+def test_weights_may_go_into_a_pipe_which_stays_one(model, tmp_path):
+    pipe, received = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    save_tracker(pipe, model.state_dict(), dict(model.hparams))
+    reader.join(timeout=30)
+    assert pipe.is_fifo()
+    (tmp_path / "model.safetensors").write_bytes(received[0])
+    load_tracker(tmp_path / "model.safetensors")
 
 
 def test_the_lab_tracker_has_nothing_to_learn():

@@ -14,6 +14,7 @@ from vos_lightning.errors import CorruptFileError, VOSError
 from vos_lightning.inference.cutout_propagation import CutoutSettings
 from vos_lightning.inference.propagation import PropagationSettings, settings_of
 from vos_lightning.inference.trackers import CutoutTracker, ReconstructionTracker, Tracker
+from vos_lightning.io.files import atomic_path
 from vos_lightning.models.cutout_tagging import CutoutTagging
 from vos_lightning.models.lab_patches import LabPatches
 from vos_lightning.models.reconstruction import ReconstructionEncoder
@@ -48,17 +49,23 @@ def load_tracker(weights: str | Path) -> Tracker:
 
 
 def save_tracker(path: str | Path, state: dict[str, Tensor], hparams: dict[str, Any]) -> None:
-    """Write a float16 .safetensors file that `load_tracker` reads.
+    """Write a float16 .safetensors file that `load_tracker` reads; it is there whole, or as it was before.
 
     Args:
         path: of the file to write.
         state: parameters and buffers of a MAST or CTVOS task.
         hparams: of that task.
+
+    Raises:
+        VOSError: the file can't be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     half = {k: v.half().contiguous() if v.is_floating_point() else v.contiguous() for k, v in state.items()}
-    save_file(half, str(path), metadata={"hyper_parameters": json.dumps(hparams)})
+    # as bytes: safetensors' own writing would put a file in the place of a pipe or a device
+    content = save(half, metadata={"hyper_parameters": json.dumps(hparams)})
+    with atomic_path(path) as file:
+        file.write_bytes(content)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
