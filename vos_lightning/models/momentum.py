@@ -1,5 +1,6 @@
 """The slow copy of a network that encodes what goes into the memory (SSVOS §3.2)."""
 
+from collections import defaultdict
 from copy import deepcopy
 from typing import TypeVar
 
@@ -32,10 +33,20 @@ def update_momentum_(slow: nn.Module, network: nn.Module, momentum: float) -> No
 
 
 def share_buffers(network: nn.Module) -> None:
-    """Give all ranks those of the first: without SyncBN each has seen other batches, and Φ_r must be one network."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        for buffer in network.buffers():
-            torch.distributed.broadcast(buffer, src=0)
+    """Give all ranks those of the first: without SyncBN each has seen other batches, and Φ_r must be one network.
+
+    One broadcast per dtype, for there are three small buffers in every BatchNorm.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return
+    by_dtype: dict[torch.dtype, list[Tensor]] = defaultdict(list)
+    for buffer in network.buffers():
+        by_dtype[buffer.dtype].append(buffer)
+    for buffers in by_dtype.values():
+        joined = torch.cat([buffer.flatten() for buffer in buffers])
+        torch.distributed.broadcast(joined, src=0)
+        for buffer, values in zip(buffers, joined.split([buffer.numel() for buffer in buffers]), strict=True):
+            buffer.copy_(values.view_as(buffer))
 
 
 @torch.no_grad()
