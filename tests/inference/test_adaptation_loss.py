@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vos_lightning.inference.adaptation_loss import adapter_loss, dice_loss, merge_unknown
@@ -35,6 +35,7 @@ def reference(logits, labels, weights, known):
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), classes=st.integers(2, 4))
+@example(seed=6803, classes=3)  # only the background is known: 0, and rounding in the loop
 def test_the_loss_is_that_of_a_loop(seed, classes):
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(3, classes, 4, 5, generator=generator)
@@ -43,7 +44,7 @@ def test_the_loss_is_that_of_a_loop(seed, classes):
     labels = torch.stack([torch.randint(int(count), (4, 5), generator=generator) for count in counts])
     weights = torch.rand(3, generator=generator)
     loss = adapter_loss(logits, labels, weights, known)
-    assert loss.item() == pytest.approx(reference(logits, labels, weights, known), rel=1e-4)
+    assert loss.item() == pytest.approx(reference(logits, labels, weights, known), rel=1e-4, abs=1e-6)
 
 
 def test_an_unknown_object_taken_for_itself_costs_no_more_than_as_background():
