@@ -86,6 +86,17 @@ def test_a_translated_scene_is_followed():
             assert (found & there).sum() / (found | there).sum() > 0.8
 
 
+@pytest.mark.parametrize("follow", [False, True])
+def test_a_given_frame_that_follows_finds_what_has_left_its_window(follow):
+    scene, start = texture(80, 240), box(80, 240, id3=(28, 52, 28, 52), id8=(52, 68, 40, 60))
+    windows = [slice(4 * t, 100 + 4 * t) for t in range(6)]
+    settings = CutoutSettings(ReferencePolicy(()), radius=2, topk=1, follow=follow)
+    masks = track([scene[..., window] for window in windows], {0: start[:, windows[0]]}, settings)
+    there = start[:, windows[-1]]
+    overlap = ((masks[-1] == there) & (there > 0)).sum() / ((masks[-1] > 0) | (there > 0)).sum()
+    assert overlap > 0.9 if follow else overlap < 0.5
+
+
 def test_values_are_masks_of_minus_one_and_one_in_three_equal_channels():
     network = Copying()
     propagator = CutoutPropagator(network)

@@ -5,8 +5,16 @@ import torch
 import torch.nn.functional as F
 
 from vos_lightning.inference.memory_bank import ReferencePolicy
-from vos_lightning.inference.motion import OUT_OF_FRAME, centres, distinct_shifts, moved
-from vos_lightning.inference.propagation import PropagationSettings, Propagator, _move
+from vos_lightning.inference.motion import (
+    OUT_OF_FRAME,
+    centres,
+    distinct_shifts,
+    move_references,
+    moved,
+    reference_shifts,
+    seen_last,
+)
+from vos_lightning.inference.propagation import PropagationSettings, Propagator
 from vos_lightning.models.lab_patches import LabPatches
 
 
@@ -15,7 +23,7 @@ def test_centres_are_those_of_the_pixels_an_object_holds():
     probs[0, 1, 1:3, 2:6] = 0.9
     probs[0, 2, 5, 7] = 0.6
     probs[0, 3, 0, 0] = 0.5  # not seen: no majority
-    assert centres(probs) == [[(1.5, 3.5), (5.0, 7.0), None], [None, None, None]]
+    assert centres(probs[:, 1:]) == [[(1.5, 3.5), (5.0, 7.0), None], [None, None, None]]
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (2, -3), (-1, 4), (5, 0), (0, -7), (6, 0), (-9, 9)])
@@ -40,14 +48,27 @@ def test_what_came_from_outside_of_the_frame_is_never_matched():
     """Also with raw dot products, where zero would be a similarity like any other."""
     generator = torch.Generator().manual_seed(0)
     query, keys = torch.randn(8, 6, 6, generator=generator), torch.randn(1, 2, 8, 6, 6, generator=generator) - 1
-    moved_query, moved_keys, values = _move(query, keys, torch.ones(1, 2, 1, 6, 6), [(2, -3), (0, 0)])
-    similarity = torch.einsum("dij,rdij->rij", moved_query, moved_keys[0])
+    moved_query, moved_keys, values = move_references(query[None], keys, torch.ones(1, 2, 1, 6, 6), [(2, -3), (0, 0)])
+    similarity = torch.einsum("dij,rdij->rij", moved_query[0], moved_keys[0])
     outside = torch.zeros(6, 6, dtype=torch.bool)
     outside[:2] = outside[:, 3:] = True
     assert (similarity[0][outside] < 0.9 * OUT_OF_FRAME).all()
     torch.testing.assert_close(similarity[0][2:, :3], (query[:, 2:, :3] * keys[0, 0][:, :4, 3:]).sum(0))
     torch.testing.assert_close(similarity[1], (query * keys[0, 1]).sum(0))
     assert torch.equal(values[0, 0, 0] == 0, outside)
+
+
+def test_what_is_not_seen_stays_where_it_was():
+    masks = torch.zeros(3, 4, 4)
+    masks[1, 2, 2] = masks[2, 0, 1] = 1
+    assert seen_last(masks, [(1.0, 1.0), (3.0, 3.0)]) == [(1.0, 1.0), (2.0, 2.0), (0.0, 1.0)]
+
+
+def test_given_frames_follow_every_group_and_recent_ones_a_group_each():
+    then, now = [(0.0, 0.0), (5.0, 5.0)], [(0.0, 9.0), (5.0, 5.0)]
+    rows, shifts = reference_shifts((30, 9, 3, 2, 1), (False, *4 * [True]), 5 * [then], now, slack=4)
+    assert rows == [0, 0, 1, 2, 3, 4]
+    assert shifts == [(0, 9), (0, 0), (0, 0), (0, 9), (0, 0), (0, 0)]
 
 
 def scene(steps, speed):

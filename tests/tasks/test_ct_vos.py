@@ -272,6 +272,27 @@ def test_a_resumed_run_equals_the_unbroken_one(tmp_path):
     assert [name for name in whole if not torch.equal(whole[name], resumed[name])] == []
 
 
+def test_a_compiled_run_leaves_the_same_names_and_numbers(tmp_path, monkeypatch):
+    """The eager backend stands in for the code generator, which needs a compiler on the machine."""
+    compile_in_place, compiled = torch.nn.Module.compile, []
+
+    def compile_eagerly(module):
+        compiled.append(module)
+        compile_in_place(module, backend="eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_eagerly)
+    states = []
+    for compile in (False, True):
+        pl.seed_everything(0)
+        model = CTVOS(**TINY, compile=compile)
+        trainer(tmp_path, max_steps=2, max_epochs=-1, limit_val_batches=0).fit(model, data())
+        states.append(model.state_dict())
+    assert compiled == [model.network]
+    assert states[0].keys() == states[1].keys()
+    for name, value in states[0].items():
+        torch.testing.assert_close(value, states[1][name])
+
+
 @pytest.mark.parametrize(("cosine", "last"), [(False, 1e-2), (True, 0.0)])
 def test_the_learning_rate_stays_or_falls_along_a_cosine(tmp_path, cosine, last):
     rates = []

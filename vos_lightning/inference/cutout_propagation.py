@@ -9,8 +9,10 @@ from torch import Tensor
 
 from vos_lightning.functional.colour import rgb_to_lab
 from vos_lightning.inference.memory_bank import Ids, MemoryBank, ReferencePolicy
+from vos_lightning.inference.motion import Centre, centres, move_references, reference_shifts, seen_last
 from vos_lightning.inference.network_frames import NetworkFrames
 from vos_lightning.models.cutout_tagging import CutoutTagging, space_time_readout
+from vos_lightning.models.reconstruction import downsample
 
 # of the network's input: the ResNet strides four times whatever its output's stride
 _INPUT_MULTIPLE = 16
@@ -26,18 +28,21 @@ class CutoutSettings:
         radius: of the window, in feature positions; None sees the whole frame, as in the paper.
         topk: similar positions that take part, None for all as in the paper.
         scale: of the frames for the network.
+        follow: older references are moved as far as their objects have moved since, see `motion`; without effect where
+            the whole frame is seen.
     """
 
     policy: ReferencePolicy = field(default_factory=lambda: ReferencePolicy((1, 2, 3, 4, 5, 6)))
     radius: int | None = None
     topk: int | None = None
     scale: float = 1.0
+    follow: bool = False
 
     @classmethod
     def of(cls, hparams: Mapping[str, Any]) -> "CutoutSettings":
         """Those in the hyper-parameters of the task."""
         policy = ReferencePolicy(tuple(hparams["reference_offsets"]))
-        return cls(policy, hparams["test_radius"], hparams["topk"], hparams["test_scale"])
+        return cls(policy, *(hparams[name] for name in ("test_radius", "topk", "test_scale", "follow")))
 
 
 class CutoutPropagator:
@@ -59,6 +64,7 @@ class CutoutPropagator:
         self.settings = settings or CutoutSettings()
         self.object_ids: list[int] = []
         self._since: list[int] = []  # the latest frame in which each object was given
+        self._seen_at: list[Centre | None] = []  # where each object was seen last
         self._frames = NetworkFrames(_INPUT_MULTIPLE, self.settings.scale, max_size)
         self._memory = MemoryBank(self.settings.policy)
         self._t = -1
@@ -116,18 +122,25 @@ class CutoutPropagator:
             for index in policy.reference_indices(self._t, self._memory.anchors)
             if index == start or (index > start and policy.is_recent(index, self._t))
         ]
-        keys, values = self._memory.read(indices)
-        values = values.unflatten(2, (len(self.object_ids), -1))[:, :, members].flatten(2, 3)
+        keys, stored = self._memory.read(indices)
+        of_objects = stored.unflatten(2, (len(self.object_ids), -1))[:, :, members]
+        values, masks = of_objects[:, :, :, :-1].flatten(2, 3), of_objects[:, :, :, -1]
         radius, topk = self.settings.radius, self.settings.topk
+        if self.settings.follow and radius is not None:
+            ages, recent = zip(*((self._t - i, policy.is_recent(i, self._t)) for i in indices), strict=True)
+            now = [self._seen_at[k] for k in members]
+            rows, shifts = reference_shifts(ages, recent, centres(masks[0]), now, radius // 2)
+            indices = [indices[row] for row in rows]
+            query, keys, values = move_references(query, keys[:, rows], values[:, rows], shifts)
         radii = None if radius is None else policy.radii(self._t, indices, radius)
         read = space_time_readout(query, keys, values, self.network.temperature, radii, topk)
-        of_objects: Tensor = read[0].unflatten(0, (len(members), -1))
-        return of_objects
+        painted: Tensor = read[0].unflatten(0, (len(members), -1))
+        return painted
 
     def _insert(self, scores: Tensor, mask: Tensor, given: Ids) -> Tensor:
         """Put given objects over predicted ones, which go where these are: (K, H', W') -> as many as there are now."""
         new = sorted(given - {*self.object_ids})
-        channels = self.network.value_encoder.head.out_channels
+        channels = self.network.value_encoder.head.out_channels + 1  # and the mask
         self._memory.add_channels(len(new) * channels)
         self.object_ids = [*self.object_ids, *new]
         since = dict(zip(self.object_ids, self._since, strict=False)) | dict.fromkeys(given, self._t)
@@ -140,12 +153,15 @@ class CutoutPropagator:
         return torch.where(is_given[:, None, None], 2 * shares - 1, others)
 
     def _remember(self, lab: Tensor, scores: Tensor, given: Ids) -> None:
-        """Store the frame's key and each object's value."""
+        """Store the frame's key, and each object's value and mask."""
         best, winner = scores.max(0)
         numbers = torch.arange(len(scores), device=scores.device)[:, None, None]
         masks = torch.where((winner == numbers) & (best > 0), 1.0, -1.0)
         values = self.network.value_encoder(masks[:, None].expand(-1, 3, -1, -1))
-        self._memory.write(self._t, self.network.key_encoder(lab)[0], values.flatten(0, 1), given)
+        shares = downsample((masks[:, None] + 1) / 2, self.network.stride)
+        self._seen_at = seen_last(shares[:, 0], self._seen_at)
+        stored = torch.cat([values, shares.to(values.dtype)], dim=1).flatten(0, 1)
+        self._memory.write(self._t, self.network.key_encoder(lab)[0], stored, given)
 
     def _to_ids(self, scores: Tensor) -> Tensor:
         """(K, H, W) -> (H, W) ids: the highest where it is above 0 (CT-VOS Fig. 3), background elsewhere."""

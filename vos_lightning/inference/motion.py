@@ -6,6 +6,7 @@ motion-aware windows), and the window stays narrow.
 """
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import torch
 from torch import Tensor
@@ -14,18 +15,33 @@ Shift = tuple[int, int]  # rows and columns, in feature positions
 Centre = tuple[float, float]
 STAY: Shift = (0, 0)
 OUT_OF_FRAME = -1e4
+# References at most so many frames old are left where they are.
+STILL = 2
+# A given frame follows at most so many groups of objects, each costs a reference.
+MAX_GROUPS = 3
 
 
-def centres(probs: Tensor) -> list[list[Centre | None]]:
+def centres(masks: Tensor) -> list[list[Centre | None]]:
     """Centre of each object in each frame, in feature positions; None where it isn't seen.
 
     Args:
-        probs: (R, K + 1, h, w), background first.
+        masks: soft, (R, K, h, w).
     """
-    seen = (probs[:, 1:] > 0.5).float()
-    rows, columns = (torch.arange(length, device=probs.device, dtype=seen.dtype) for length in probs.shape[-2:])
+    seen = (masks > 0.5).float()
+    rows, columns = (torch.arange(length, device=masks.device, dtype=seen.dtype) for length in masks.shape[-2:])
     sums = torch.stack([seen.sum((2, 3)), (seen.sum(3) * rows).sum(2), (seen.sum(2) * columns).sum(2)], dim=-1)
     return [[(y / mass, x / mass) if mass else None for mass, y, x in frame] for frame in sums.tolist()]
+
+
+def seen_last(masks: Tensor, before: Sequence[Centre | None]) -> list[Centre | None]:
+    """Centre of each object, and where it isn't seen that of before.
+
+    Args:
+        masks: soft, (K, h, w).
+        before: as it was; objects that have come since are missing at its end.
+    """
+    now = centres(masks[None])[0]
+    return [seen or then for seen, then in zip_longest(now, before)]
 
 
 def distinct_shifts(then: Sequence[Centre | None], now: Sequence[Centre | None], slack: int) -> list[Shift]:
@@ -38,6 +54,56 @@ def distinct_shifts(then: Sequence[Centre | None], now: Sequence[Centre | None],
         if all(max(abs(dy - y), abs(dx - x)) > slack for y, x in kept):
             kept.append((dy, dx))
     return kept or [STAY]
+
+
+def reference_shifts(
+    ages: Sequence[int],
+    recent: Sequence[bool],
+    then: Sequence[Sequence[Centre | None]],
+    now: Sequence[Centre | None],
+    slack: int,
+) -> tuple[list[int], list[Shift]]:
+    """How to move references so that objects are where they were seen last: (rows of the references, shift of each).
+
+    One that isn't recent is there once for each group of objects that has moved its own way. Of the others, each
+    follows one such group, in turn, since more references cost more; the latest are not moved.
+
+    Args:
+        ages: of the references, in frames.
+        recent: whether they are references for being recent, and not for a mask that was given.
+        then: where the objects were in each reference; None where it doesn't tell.
+        now: where they were seen last.
+        slack: motions that differ by at most so many positions are one.
+    """
+    rows, shifts = [], []
+    for row, age in enumerate(ages):
+        groups = distinct_shifts(then[row], now, slack) if age > STILL else [STAY]
+        groups = [groups[row % len(groups)]] if recent[row] else groups[:MAX_GROUPS]
+        rows += [row] * len(groups)
+        shifts += groups
+    return rows, shifts
+
+
+def move_references(
+    query: Tensor, keys: Tensor, values: Tensor, shifts: Sequence[Shift]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Move what is read from; one more channel of features tells what is out of the frame, so that nothing matches it.
+
+    Args:
+        query: (1, D, h, w).
+        keys: of the references, (1, R, D, h, w).
+        values: of the references, (1, R, C, h, w).
+        shifts: of the references.
+    """
+    if all(shift == STAY for shift in shifts):
+        return query, keys, values
+    outside = keys.new_zeros(len(shifts), 1, *keys.shape[-2:])
+    keys = torch.cat([keys[0], outside], dim=1)
+    values = values[0].clone()
+    for r, shift in enumerate(shifts):
+        features, inside = moved(keys[r, :-1], shift), moved(keys[r, -1:], shift, OUT_OF_FRAME)
+        keys[r], values[r] = torch.cat([features, inside]), moved(values[r], shift)
+    return torch.cat([query, torch.ones_like(query[:, :1])], dim=1), keys[None], values[None]
 
 
 def moved(images: Tensor, shift: Shift, fill: float = 0.0) -> Tensor:

@@ -11,15 +11,10 @@ from torch import Tensor, nn
 from vos_lightning.functional.attention import local_attention
 from vos_lightning.functional.colour import rgb_to_lab
 from vos_lightning.inference.memory_bank import Ids, MemoryBank, ReferencePolicy
-from vos_lightning.inference.motion import OUT_OF_FRAME, STAY, Centre, Shift, centres, distinct_shifts, moved
+from vos_lightning.inference.motion import Centre, centres, move_references, reference_shifts, seen_last
 from vos_lightning.inference.network_frames import NetworkFrames
 from vos_lightning.models.colour_mix import ColourMix
 from vos_lightning.models.reconstruction import downsample
-
-# References at most so many frames old are left where they are.
-STILL = 2
-# A given frame follows at most so many groups of objects, each costs a reference.
-MAX_GROUPS = 3
 
 
 @dataclass(frozen=True)
@@ -106,16 +101,17 @@ class Propagator:
         if not self.object_ids and not given:
             return torch.zeros(frame.shape[-2:], dtype=torch.uint8, device=frame.device)
         lab = rgb_to_lab(self._frames.fit(frame[None].float() / 255))
-        query = self.encoder(lab)[0]
+        query = self.encoder(lab)
         probs = self._readout(query) if self.object_ids else query.new_zeros(1, *query.shape[-2:])
         ids = self._to_ids(probs, (frame.shape[-2], frame.shape[-1]))
         if mask is not None and given:
             self._introduce(given)
             ids = _override(ids, mask, given)
             probs = self._insert(probs, mask, given)
-        self._locate(probs)
-        key = query if self.reference_encoder is None else self.reference_encoder(lab)[0]
-        self._memory.write(self._t, key, probs, given)
+        if self.settings.follow:
+            self._seen_at = seen_last(probs[1:], self._seen_at)
+        key = query if self.reference_encoder is None else self.reference_encoder(lab)
+        self._memory.write(self._t, key[0], probs, given)
         return ids
 
     def _readout(self, query: Tensor) -> Tensor:
@@ -124,47 +120,25 @@ class Propagator:
         indices = policy.reference_indices(self._t, self._memory.anchors)
         keys, values = self._memory.read(indices)
         if settings.follow:
-            rows, shifts = self._shifts(indices, values[0])
+            then = [
+                self._known_centres(*reference) for reference in zip(indices, centres(values[0, :, 1:]), strict=True)
+            ]
+            ages, recent = zip(*((self._t - i, policy.is_recent(i, self._t)) for i in indices), strict=True)
+            rows, shifts = reference_shifts(ages, recent, then, self._seen_at, settings.radius // 2)
             indices = [indices[row] for row in rows]
-            query, keys, values = _move(query, keys[:, rows], values[:, rows], shifts)
+            query, keys, values = move_references(query, keys[:, rows], values[:, rows], shifts)
         radii = policy.radii(self._t, indices, settings.radius)
         since = sorted(set(self._since))
         known = [[self._knows(index, start) for start in since] for index in indices]
         partial = not all(map(all, known))
         if partial:
             values = self._knowledge_only(values, values.new_tensor(known))
-        readout = local_attention(
-            query[None], keys, values, radii, topk=settings.topk, temperature=settings.temperature
-        )[0]
+        readout = local_attention(query, keys, values, radii, topk=settings.topk, temperature=settings.temperature)[0]
         return self._divide(readout) if partial else readout
 
-    def _locate(self, probs: Tensor) -> None:
-        """Remember where the objects are; one that isn't seen stays where it was."""
-        if self.settings.follow:
-            before = [*self._seen_at, *(None for _ in self.object_ids[len(self._seen_at) :])]
-            self._seen_at = [now or then for now, then in zip(centres(probs[None])[0], before, strict=True)]
-
-    def _shifts(self, indices: list[int], values: Tensor) -> tuple[list[int], list[Shift]]:
-        """How to move references so that objects are where they were seen last: (rows of `indices`, shift of each).
-
-        A frame that was given is there once for each group of objects that has moved its own way. Of the others, each
-        follows one such group, in turn, since more references cost more; the latest need not be moved.
-
-        Args:
-            indices: of the references.
-            values: of the references, (R, K + 1, h, w).
-        """
-        rows, shifts = [], []
-        for row, (index, then) in enumerate(zip(indices, centres(values), strict=True)):
-            groups = [STAY]
-            if self._t - index > STILL:
-                known = [c if self._knows(index, s) else None for c, s in zip(then, self._since, strict=True)]
-                groups = distinct_shifts(known, self._seen_at, self.settings.radius // 2)
-            recent = self.settings.policy.is_recent(index, self._t)
-            groups = [groups[row % len(groups)]] if recent else groups[:MAX_GROUPS]
-            rows += [row] * len(groups)
-            shifts += groups
-        return rows, shifts
+    def _known_centres(self, index: int, seen: list[Centre | None]) -> list[Centre | None]:
+        """Where frame `index` knows objects, of where they are seen in it."""
+        return [c if self._knows(index, s) else None for c, s in zip(seen, self._since, strict=True)]
 
     def _knows(self, index: int, start: int) -> bool:
         """Does frame `index` tell where the objects are whose masks were given for frame `start` last?
@@ -230,19 +204,6 @@ def _override(ids: Tensor, mask: Tensor, given: Ids) -> Tensor:
 
 def _with_colours(encoder: nn.Module, settings: PropagationSettings) -> nn.Module:
     return ColourMix(encoder, settings.colour_weight) if settings.colour_weight else encoder
-
-
-def _move(query: Tensor, keys: Tensor, values: Tensor, shifts: list[Shift]) -> tuple[Tensor, Tensor, Tensor]:
-    """Move references (1, R, C, h, w); one more channel tells what is out of the frame, so that nothing matches it."""
-    if all(shift == STAY for shift in shifts):
-        return query, keys, values
-    outside = keys.new_zeros(len(shifts), 1, *keys.shape[-2:])
-    keys = torch.cat([keys[0], outside], dim=1)
-    values = values[0].clone()
-    for r, shift in enumerate(shifts):
-        features, inside = moved(keys[r, :-1], shift), moved(keys[r, -1:], shift, OUT_OF_FRAME)
-        keys[r], values[r] = torch.cat([features, inside]), moved(values[r], shift)
-    return torch.cat([query, torch.ones_like(query[:1])]), keys[None], values[None]
 
 
 def admit_latecomers(readout: Tensor, arrivals: list[int]) -> Tensor:

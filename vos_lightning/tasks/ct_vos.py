@@ -42,10 +42,13 @@ class CTVOS(TrackingTask):
             0 is the paper's.
         learning_rate: of Adam.
         cosine: let the learning rate fall to zero along a cosine over the whole run; the paper keeps it.
+        compile: compile the network with `torch.compile` for training.
         reference_offsets: recent frames in the memory, as offsets from the current one; the first frame is always in.
         test_radius: of the window in inference, in feature positions; None sees the whole frame, as in the paper.
         topk: similar positions that take part in inference, None for all as in the paper.
         test_scale: enlarges frames for inference: features are coarse.
+        follow: move older references as far as their objects have moved since, see `inference.motion`; without effect
+            where the whole frame is seen.
         adapter: of each test sequence, see the base class.
     """
 
@@ -67,17 +70,20 @@ class CTVOS(TrackingTask):
         label_share: float = 0.0,
         learning_rate: float = 1e-4,
         cosine: bool = False,
+        compile: bool = False,
         reference_offsets: list[int] = [1, 2, 3, 4, 5, 6],  # noqa: B006 - see MAST
         test_radius: int | None = None,
         topk: int | None = None,
         test_scale: float = 1.0,
+        follow: bool = False,
         adapter: AdapterSettings | None = None,
     ) -> None:
         super().__init__(adapter)
-        self.save_hyperparameters(ignore=["adapter"])
+        self.save_hyperparameters(ignore=["compile", "adapter"])
         if cutout == "none" and tag_loss != "none":
             raise VOSError(f"tag_loss={tag_loss}: tags need a cutout; set cutout, or tag_loss=none")
         self.network = CutoutTagging(depth, width, output_stride, key_dim, value_dim, normalize, temperature)
+        self._compile = compile
 
     def forward(self, batch: dict[str, Any], label_share: float = 0.0) -> dict[str, Tensor]:
         """Reconstruct the current frames of a training batch.
@@ -135,6 +141,11 @@ class CTVOS(TrackingTask):
         images = {name: lab_to_rgb(output[name].clamp(-1, 1))[0] for name in ("target", "reconstruction")}
         pictures = {"input": images["target"], "reconstruction": images["reconstruction"], "tags": tags}
         return {name: (picture * 255).round().to(torch.uint8) for name, picture in pictures.items()}
+
+    def setup(self, stage: str) -> None:
+        """Compile in place, which leaves the names in checkpoints as they are."""
+        if self._compile and stage == "fit":
+            self.network.compile()
 
     def propagator(self) -> CutoutPropagator:
         """See the base class."""
