@@ -5,7 +5,8 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from vos_lightning.callbacks.non_finite import NonFinite
+from vos_lightning.callbacks.non_finite import NonFinite, NonFiniteError
+from vos_lightning.commands import trainer
 from vos_lightning.errors import VOSError
 
 
@@ -119,3 +120,17 @@ def test_batches_of_any_kind_are_watched():
 
     with pytest.raises(VOSError, match="step 1: the loss is nan, with clips of unknown videos"):
         fit(Plain(), NonFinite(), [torch.ones(4, 3)])
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_all_ranks_the_first_one_tells(monkeypatch, rank):
+    def fail(_):
+        raise NonFiniteError("step 3")
+
+    monkeypatch.setattr(trainer, "_run", fail)
+    monkeypatch.setattr(trainer.rank_zero_only, "rank", rank)
+    if rank == 0:
+        with pytest.raises(NonFiniteError, match="step 3"):
+            trainer.main([])
+    else:
+        assert trainer.main([]) == 0

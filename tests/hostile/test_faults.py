@@ -1,6 +1,7 @@
 """Full disks, vanishing files, killed processes: told in one line, and no half file looks whole."""
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from vos_lightning.cli import main
+from vos_lightning.commands.worker_errors import dead_worker
 from vos_lightning.data.audit import audit_dataset
 from vos_lightning.data.clips import ClipDataset, collate_clips
 from vos_lightning.data.index import VideoRecord, index_videos
@@ -258,6 +260,50 @@ def test_other_errors_of_loaders_stay_as_they_are():
         list(plain_worker_errors(fail(RuntimeError("CUDA out of memory"))))
     with pytest.raises(KeyError):
         list(plain_worker_errors(fail(KeyError("a"))))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+            r"\(pid 7, Killed\).*--ckpt_path last",
+        ),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is"), "Bus error.*--shm-size"),
+        (RuntimeError("DataLoader worker (pid(s) 7, 8) exited unexpectedly"), r"\(pid 7, 8\)"),
+        (MemoryError("Caught MemoryError in DataLoader worker process 0.\nOriginal"), "ran out of memory"),
+        (RuntimeError("Caught RuntimeError in DataLoader worker process 0.\n can't allocate memory"), "ran out of"),
+        (EOFError("Caught EOFError in pin memory thread for device 0.\nOriginal"), "ended unexpectedly,"),
+        (RuntimeError("CUDA out of memory"), None),
+        (ConnectionResetError("of the tracker of experiments"), None),
+        (ValueError("Caught ValueError in DataLoader worker process 0.\nOriginal"), None),
+    ],
+)
+def test_what_becomes_of_a_dead_loader(error, told):
+    def wrapped():
+        try:
+            raise error
+        except type(error):
+            raise KeyError("met while cleaning up")  # noqa: B904
+
+    with pytest.raises(KeyError) as outer:
+        wrapped()
+    for one in (error, outer.value):
+        line = dead_worker(one)
+        assert line is None if told is None else re.search(told, line)
+        assert "\n" not in (line or "")
+
+
+@pytest.mark.filterwarnings("ignore:.*worker processes in total")
+@pytest.mark.parametrize("kind", [ConnectionResetError, EOFError])
+def test_a_batch_cut_off_on_its_way_is_a_dead_loader(monkeypatch, kind):
+    def cut_off(*_, **__):
+        raise kind
+
+    monkeypatch.setattr("torch.utils.data.dataloader._MultiProcessingDataLoaderIter._try_get_data", cut_off)
+    with pytest.raises(kind) as caught:
+        list(loader(Unreadable))
+    assert "a loader process ended unexpectedly" in dead_worker(caught.value)
 
 
 def test_masks_survive_their_readers(tmp_path):

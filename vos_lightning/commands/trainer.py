@@ -12,12 +12,12 @@ import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ModelSummary
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.utilities import rank_zero_info
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
 
 from vos_lightning.callbacks.checkpoint_files import AtomicCheckpointIO
 from vos_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from vos_lightning.callbacks.monitor import Monitor
-from vos_lightning.callbacks.non_finite import NonFinite
+from vos_lightning.callbacks.non_finite import NonFinite, NonFiniteError
 from vos_lightning.callbacks.pictures import Pictures
 from vos_lightning.callbacks.predictions import PredictionWriter
 from vos_lightning.callbacks.progress import default_progress
@@ -26,6 +26,7 @@ from vos_lightning.callbacks.run_config import RunConfig
 from vos_lightning.callbacks.score_table import ScoreTable
 from vos_lightning.commands.config_errors import OneLineParser, one_line
 from vos_lightning.commands.resume import NAMES, checkpoint_settings, newest_checkpoint, place_loggers, same_run
+from vos_lightning.commands.worker_errors import dead_worker
 from vos_lightning.errors import VOSError
 
 
@@ -96,9 +97,14 @@ class Main(LightningCLI):
 
         Raises:
             VOSError: such a value.
+            KeyboardInterrupt: Ctrl-C, of which Lightning makes an exit code of its own.
         """
         try:
             super()._run_subcommand(subcommand)
+        except SystemExit as stop:
+            if isinstance(stop.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from stop
+            raise
         except ValueError as error:
             if isinstance(error, VOSError) or subcommand != "fit" or self.trainer.global_step > 0:
                 raise
@@ -141,6 +147,12 @@ _TIPS = (
     "to estimate number of stepping batches",
     "PU available: False",
     "Trainer already configured with model summary callbacks",
+    "Detected KeyboardInterrupt",
+    "`weights_only` was not set",  # of what to write; checkpoints are read with weights_only=True
+)
+_TIPSTERS = (
+    "pytorch_lightning.utilities.rank_zero",
+    "pytorch_lightning.trainer.connectors.checkpoint_connector",
 )
 
 
@@ -151,13 +163,33 @@ def _is_news(record: logging.LogRecord) -> bool:
 def main(arguments: Sequence[str]) -> int:
     """Run one subcommand of Lightning.
 
+    Returns:
+        The exit code: 0, or 1 if a loader process died, which is said in one line on stderr.
+
     Raises:
         VOSError: something that the user can mend.
     """
     for message in _NOISE:
         warnings.filterwarnings("ignore", message=message)
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_is_news)
-    arguments = list(arguments)
+    for name in _TIPSTERS:
+        logging.getLogger(name).addFilter(_is_news)
+    try:
+        _run(list(arguments))
+    except NonFiniteError:
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            raise
+        return 0  # the first rank says it; at another code Lightning would kill that one, maybe before it could
+    except Exception as error:
+        death = dead_worker(error)
+        if death is None:
+            raise
+        print(f"vos-lightning: error: {death}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(arguments: list[str]) -> None:
+    """Have Lightning run it, and say what the user can mend as what it is."""
     try:
         Main(
             # LightningCLI warns of arguments beside those of the process, also where they are the same
@@ -179,4 +211,3 @@ def main(arguments: Sequence[str]) -> int:
             raise
         reason = shorten(str(error).splitlines()[1], 160, placeholder=" …")
         raise VOSError(f"the checkpoint does not fit the model: {reason}") from error
-    return 0

@@ -1,0 +1,57 @@
+"""A loader process that died, in one line: wherever in the run that came up, and as whatever."""
+
+import re
+import traceback
+from collections.abc import Iterator
+
+# PyTorch's, from a signal handler at any line of the run, or from the loader that waits for a batch
+_DEATH = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (?:is killed by signal: ([\w ]+)|exited)")
+_NO_MEMORY = re.compile(r"Caught \w*MemoryError in DataLoader worker|in DataLoader worker.*can't allocate memory", re.S)
+# a batch that was on its way, as it shows here and in the thread that pins memory
+_CUT_OFF = (ConnectionError, EOFError, FileNotFoundError)
+_CUT_OFF_THREAD = re.compile(r"Caught (?:Connection\w*|EOF|FileNotFound)Error in pin memory thread")
+
+_ADVICE = "lower num_workers, batch_size or short_side, and go on with --ckpt_path last"
+
+
+def dead_worker(error: BaseException) -> str | None:
+    """What became of a loader process and what to do about it; None if an error has another cause.
+
+    >>> dead_worker(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "))[:72]
+    'a loader process ended unexpectedly (pid 7, Killed), most likely for wan'
+    >>> dead_worker(RuntimeError("CUDA out of memory"))
+    """
+    for cause in _causes(error):
+        message = str(cause)
+        if found := _DEATH.search(message):
+            how = ", ".join(part for part in (f"pid {found[1]}", found[2]) if part)
+            return _ended(f" ({how})", shared=found[2] == "Bus error")
+        if _NO_MEMORY.search(message):
+            return f"a loader process ran out of memory; {_ADVICE}"
+        if _CUT_OFF_THREAD.search(message) or (isinstance(cause, _CUT_OFF) and _waits_for_a_worker(cause)):
+            return _ended("")
+    return None
+
+
+def _ended(how: str, shared: bool = False) -> str:
+    need = "shared memory (enlarge /dev/shm, as by docker run --shm-size=8g)" if shared else "memory"
+    return f"a loader process ended unexpectedly{how}, most likely for want of {need}; {_ADVICE}"
+
+
+def _waits_for_a_worker(error: BaseException) -> bool:
+    """Whether an error came up where the loader receives what its processes send."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(
+        frame.f_code.co_name == "_get_data" and frame.f_globals.get("__name__") == "torch.utils.data.dataloader"
+        for frame in frames
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, what it was raised from, and what was being handled then."""
+    seen: set[int] = set()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield one
+        one = one.__cause__ or one.__context__
