@@ -37,3 +37,16 @@ def test_every_row_is_trained_scored_and_drawn_and_complete_runs_are_kept(tmp_pa
     assert json.loads((output / "ablations.json").read_text()) == rows
     assert (output / "momentum" / "last.ckpt").stat().st_mtime_ns == before
     assert "| 1 | + momentum memory | 68.2 |" in capsys.readouterr().out
+    # from given weights: that stage isn't trained, and scores as where it was
+    given = [
+        *arguments[:4],
+        str(tmp_path / "given"),
+        *arguments[5:],
+        "--pairwise",
+        str(output / "pairwise" / "last.ckpt"),
+    ]
+    script["main"]([*given, "--memory-steps", "1", "--tables", "1"])
+    again = json.loads((tmp_path / "given" / "ablations.json").read_text())
+    assert [r["row"] for r in again] == [row[1] for row in script["ROWS"] if row[0] == "1"]
+    assert again[0] == rows[0]
+    assert not (tmp_path / "given" / "pairwise").exists()

@@ -18,7 +18,8 @@ HPARAMS = {
     "test_radius": 2,
     "topk": 3,
     "reference_offsets": [1, 3],
-    "test_scale": 1.5,
+    "test_max_size": 40,
+    "follow": True,
 }
 
 
@@ -37,7 +38,8 @@ def test_a_checkpoint_gives_its_network_and_settings(model, tmp_path):
     tracker = load_tracker(checkpoint(model, tmp_path / "model.ckpt"))
     assert isinstance(tracker, CutoutTracker)
     settings = tracker.settings
-    assert (settings.radius, settings.topk, settings.scale, settings.policy.offsets) == (2, 3, 1.5, (1, 3))
+    assert (settings.radius, settings.topk, settings.follow, settings.policy.offsets) == (2, 3, True, (1, 3))
+    assert tracker.max_size == 40
     assert (tracker.network.stride, tracker.network.temperature) == (8, 0.07)
     for name, value in model.network.state_dict().items():
         assert torch.equal(tracker.network.state_dict()[name], value), name

@@ -27,7 +27,6 @@ class CutoutSettings:
             frame and two zoomed views; the default is the first frame and the last six.
         radius: of the window, in feature positions; None sees the whole frame, as in the paper.
         topk: similar positions that take part, None for all as in the paper.
-        scale: of the frames for the network.
         follow: older references are moved as far as their objects have moved since, see `motion`; without effect where
             the whole frame is seen.
     """
@@ -35,14 +34,13 @@ class CutoutSettings:
     policy: ReferencePolicy = field(default_factory=lambda: ReferencePolicy((1, 2, 3, 4, 5, 6)))
     radius: int | None = None
     topk: int | None = None
-    scale: float = 1.0
     follow: bool = False
 
     @classmethod
     def of(cls, hparams: Mapping[str, Any]) -> "CutoutSettings":
         """Those in the hyper-parameters of the task."""
         policy = ReferencePolicy(tuple(hparams["reference_offsets"]))
-        return cls(policy, *(hparams[name] for name in ("test_radius", "topk", "test_scale", "follow")))
+        return cls(policy, *(hparams[name] for name in ("test_radius", "topk", "follow")))
 
 
 class CutoutPropagator:
@@ -65,7 +63,7 @@ class CutoutPropagator:
         self.object_ids: list[int] = []
         self._since: list[int] = []  # the latest frame in which each object was given
         self._seen_at: list[Centre | None] = []  # where each object was seen last
-        self._frames = NetworkFrames(_INPUT_MULTIPLE, self.settings.scale, max_size)
+        self._frames = NetworkFrames(_INPUT_MULTIPLE, max_size)
         self._memory = MemoryBank(self.settings.policy)
         self._t = -1
 

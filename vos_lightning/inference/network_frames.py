@@ -12,13 +12,11 @@ class NetworkFrames:
 
     Args:
         stride: of the network: its input is padded to multiples of it.
-        scale: of the input, in each direction.
         max_size: input with a longer side is scaled down to it, in pixels.
     """
 
-    def __init__(self, stride: int, scale: float = 1.0, max_size: int | None = None) -> None:
+    def __init__(self, stride: int, max_size: int | None = None) -> None:
         self.stride = stride
-        self.scale = scale
         self.max_size = max_size
         self._size: tuple[int, ...] | None = None
 
@@ -63,7 +61,7 @@ class NetworkFrames:
 
     def _network_size(self, size: torch.Size | tuple[int, ...]) -> tuple[int, int]:
         """(H, W) before padding."""
-        scale = self.scale if self.max_size is None else min(self.scale, self.max_size / max(size))
+        scale = 1.0 if self.max_size is None else min(1.0, self.max_size / max(size))
         return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 

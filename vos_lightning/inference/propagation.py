@@ -75,7 +75,7 @@ class Propagator:
         self._since: list[int] = []  # the latest frame in which each object was given
         self._seen_at: list[Centre | None] = []  # where each object was seen last
         self._stride = cast("int", encoder.stride)
-        self._frames = NetworkFrames(self._stride, max_size=max_size)
+        self._frames = NetworkFrames(self._stride, max_size)
         self._memory = MemoryBank(self.settings.policy)
         self._t = -1
 

@@ -67,10 +67,12 @@ class CutoutTracker:
     Args:
         network: of CT-VOS.
         settings: of the read-out.
+        max_size: see `ReconstructionTracker`.
     """
 
     network: CutoutTagging
     settings: CutoutSettings
+    max_size: int | None = None
 
     def to(self, device: torch.device) -> None:
         """See `Tracker`."""
@@ -78,7 +80,7 @@ class CutoutTracker:
 
     def propagator(self, max_size: int | None = None) -> CutoutPropagator:
         """See `Tracker`."""
-        return CutoutPropagator(self.network, self.settings, max_size)
+        return CutoutPropagator(self.network, self.settings, max_size or self.max_size)
 
 
 def to_inference(network: nn.Module, device: torch.device) -> None:

@@ -110,7 +110,7 @@ def _build_reconstruction_tracker(state: dict[str, Tensor], hparams: dict[str, A
 def _build_cutout_tracker(state: dict[str, Tensor], hparams: dict[str, Any]) -> CutoutTracker:
     names = ("depth", "width", "output_stride", "key_dim", "value_dim", "normalize", "temperature")
     network = _load(lambda: CutoutTagging(**{name: hparams[name] for name in names}), _with_prefix(state, "network."))
-    return CutoutTracker(network, CutoutSettings.of(hparams))
+    return CutoutTracker(network, CutoutSettings.of(hparams), hparams["test_max_size"])
 
 
 def _load(build: Callable[[], Network], state: dict[str, Tensor]) -> Network:

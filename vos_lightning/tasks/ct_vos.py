@@ -46,9 +46,9 @@ class CTVOS(TrackingTask):
         reference_offsets: recent frames in the memory, as offsets from the current one; the first frame is always in.
         test_radius: of the window in inference, in feature positions; None sees the whole frame, as in the paper.
         topk: similar positions that take part in inference, None for all as in the paper.
-        test_scale: enlarges frames for inference: features are coarse.
         follow: move older references as far as their objects have moved since, see `inference.motion`; without effect
             where the whole frame is seen.
+        test_max_size: frames with a longer side are scaled down to it in inference, see `MAST`.
         adapter: of each test sequence, see the base class.
     """
 
@@ -74,8 +74,8 @@ class CTVOS(TrackingTask):
         reference_offsets: list[int] = [1, 2, 3, 4, 5, 6],  # noqa: B006 - see MAST
         test_radius: int | None = None,
         topk: int | None = None,
-        test_scale: float = 1.0,
         follow: bool = False,
+        test_max_size: int | None = None,
         adapter: AdapterSettings | None = None,
     ) -> None:
         super().__init__(adapter)
@@ -149,7 +149,7 @@ class CTVOS(TrackingTask):
 
     def propagator(self) -> CutoutPropagator:
         """See the base class."""
-        return CutoutPropagator(self.network, CutoutSettings.of(self.hparams))
+        return CutoutPropagator(self.network, CutoutSettings.of(self.hparams), self.hparams["test_max_size"])
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - one of Lightning's many forms
         """Adam."""
