@@ -273,6 +273,13 @@ def test_other_errors_of_loaders_stay_as_they_are():
         (RuntimeError("DataLoader worker (pid(s) 7, 8) exited unexpectedly"), r"\(pid 7, 8\)"),
         (MemoryError("Caught MemoryError in DataLoader worker process 0.\nOriginal"), "ran out of memory"),
         (RuntimeError("Caught RuntimeError in DataLoader worker process 0.\n can't allocate memory"), "ran out of"),
+        (
+            RuntimeError(
+                "Caught RuntimeError in DataLoader worker process 0.\nOriginal\n"
+                "unable to allocate shared memory(shm) for file </torch_1_2>: No space left on device (28)"
+            ),
+            "ran out of shared memory .*--shm-size",
+        ),
         (EOFError("Caught EOFError in pin memory thread for device 0.\nOriginal"), "ended unexpectedly,"),
         (RuntimeError("CUDA out of memory"), None),
         (ConnectionResetError("of the tracker of experiments"), None),

@@ -1,6 +1,7 @@
 """Names, lists and files from strangers: none leads out of its folder, none runs code."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -116,6 +117,46 @@ def test_weights_that_carry_code_do_not_run_it(tmp_path):
         torch.save({"state_dict": {}, "hyper_parameters": {}, "trap": Trap(str(tmp_path / "pwned"))}, tmp_path / name)
         with pytest.raises(VOSError, match="evil"):
             load_tracker(tmp_path / name)
+    assert not (tmp_path / "pwned").exists()
+
+
+def zipped(path, trap):
+    torch.save({"state_dict": {}, "hyper_parameters": {"width": trap}, "pytorch-lightning_version": "2"}, path)
+
+
+def legacy(path, trap):
+    torch.save({"state_dict": {}, "trap": trap}, path, _use_new_zipfile_serialization=False)
+
+
+def pickled(path, trap):
+    path.write_bytes(pickle.dumps(trap))
+
+
+@pytest.mark.parametrize(
+    ("write", "arguments"),
+    [
+        (zipped, ["fit", "--ckpt_path", "evil.ckpt"]),
+        (zipped, ["fit", "--ckpt_path", "last"]),
+        (zipped, ["validate", "--ckpt_path", "evil.ckpt"]),
+        (zipped, ["predict", "--ckpt_path", "evil.ckpt"]),
+        (zipped, ["test", "--ckpt_path", "evil.ckpt", "--weights_only", "false"]),
+        *((write, ["test", "--ckpt_path", "evil.ckpt"]) for write in (zipped, legacy, pickled)),
+        *((write, ["fit", "--model.init_args.init_from", "evil.ckpt"]) for write in (zipped, legacy, pickled)),
+    ],
+)
+def test_checkpoints_that_carry_code_are_told_in_a_line(tmp_path, monkeypatch, capsys, write, arguments):
+    monkeypatch.chdir(tmp_path)
+    for name in ("evil.ckpt", "last.ckpt"):
+        write(tmp_path / name, Trap(str(tmp_path / "pwned")))
+    options = ["--model", "vos_lightning.MAST", "--data", "vos_lightning.data.SyntheticDataModule"]
+    command, *more = arguments
+    code = main([command, *options, "--trainer.accelerator=cpu", "--trainer.logger=false", *more])
+    error = capsys.readouterr().err
+    assert code == 2, error
+    told = [line for line in error.splitlines() if not line.startswith(("Seed set to", "going on from"))]
+    assert len(told) == 1, error
+    assert told[0].startswith("vos-lightning: error: ")
+    assert "evil.ckpt" in told[0] or "last.ckpt" in told[0] or "weights_only=False" in told[0]
     assert not (tmp_path / "pwned").exists()
 
 

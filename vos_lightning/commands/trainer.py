@@ -140,6 +140,7 @@ _NOISE = (
     "The dirpath has changed from.*",  # a new run from another's checkpoint, as was asked for
     "Be aware that when using `ckpt_path`, callbacks used.*",  # tests and predictions need none of them
     "The number of training batches .* is smaller than the logging interval.*",  # steps count on over epochs
+    "Detected pickle protocol .*",  # files that are refused a moment later
     "Found .* module.* in eval mode at the start of training.*",  # momentum encoders are
 )
 _TIPS = (

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 # PyTorch's, from a signal handler at any line of the run, or from the loader that waits for a batch
 _DEATH = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (?:is killed by signal: ([\w ]+)|exited)")
 _NO_MEMORY = re.compile(r"Caught \w*MemoryError in DataLoader worker|in DataLoader worker.*can't allocate memory", re.S)
+_NO_SHARED_MEMORY = re.compile(r"in DataLoader worker.*unable to \w+ [^\n]*(?:</torch_|shared memory)", re.S)
 # a batch that was on its way, as it shows here and in the thread that pins memory
 _CUT_OFF = (ConnectionError, EOFError, FileNotFoundError)
 _CUT_OFF_THREAD = re.compile(r"Caught (?:Connection\w*|EOF|FileNotFound)Error in pin memory thread")
 
+_SHARED = "shared memory (enlarge /dev/shm, as by docker run --shm-size=8g)"
 _ADVICE = "lower num_workers, batch_size or short_side, and go on with --ckpt_path last"
 
 
@@ -28,13 +30,15 @@ def dead_worker(error: BaseException) -> str | None:
             return _ended(f" ({how})", shared=found[2] == "Bus error")
         if _NO_MEMORY.search(message):
             return f"a loader process ran out of memory; {_ADVICE}"
+        if _NO_SHARED_MEMORY.search(message):
+            return f"a loader process ran out of {_SHARED}; {_ADVICE}"
         if _CUT_OFF_THREAD.search(message) or (isinstance(cause, _CUT_OFF) and _waits_for_a_worker(cause)):
             return _ended("")
     return None
 
 
 def _ended(how: str, shared: bool = False) -> str:
-    need = "shared memory (enlarge /dev/shm, as by docker run --shm-size=8g)" if shared else "memory"
+    need = _SHARED if shared else "memory"
     return f"a loader process ended unexpectedly{how}, most likely for want of {need}; {_ADVICE}"
 
 
