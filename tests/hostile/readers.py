@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+_FORBIDDEN = {
+    "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "subprocess.Popen", "socket.connect",
+    "os.remove", "os.rename", "os.mkdir", "shutil.rmtree",
+}  # fmt: skip
+_deeds: list[str] = []
+_is_watched = False
 
 
 def play(path: Path) -> None:
@@ -66,21 +78,86 @@ def read_weights(path: Path) -> None:
 
 def configure(path: Path) -> None:
     """Parse a config as `fit` does, up to where classes would be made."""
-    from contextlib import redirect_stderr, redirect_stdout
-    from io import StringIO
+    _parse_configs(path, path)
 
-    from vos_lightning.cli import main
+
+def configure_on_top(path: Path) -> None:
+    """Parse a config that changes another."""
+    _parse_configs(path, EXAMPLES / "mast_videos.yaml", path)
+
+
+def _parse_configs(path: Path, *configs: Path) -> None:
+    """As the command would, in this process: nothing is started, connected to or written."""
     from vos_lightning.errors import VOSError
 
+    _watch_deeds()
+    _deeds.clear()
+    code, message = _fit(*configs, watched=True)
+    assert _deeds == []
+    assert code in (0, None, 2), (code, message)
+    if code == 2:
+        assert message.startswith("vos-lightning: error: "), message
+        raise VOSError(f"{path}: {message}")
+
+
+def _fit(*configs: Path, watched: bool) -> tuple[object, str]:
+    """Exit code and stderr of `fit` that only prints its config."""
+    from contextlib import redirect_stderr, redirect_stdout
+    from io import StringIO
+    from unittest.mock import patch
+
+    from vos_lightning.cli import main
+
+    global _is_watched
+    arguments = ["fit", *(f"--config={config}" for config in configs), "--print_config"]
     out, err = StringIO(), StringIO()
+    with patch.object(sys, "argv", ["vos-lightning", *arguments]), redirect_stdout(out), redirect_stderr(err):
+        _is_watched = watched
+        try:
+            code: object = main()
+        except SystemExit as stop:
+            code = stop.code
+        finally:
+            _is_watched = False
+    return code, err.getvalue().strip()
+
+
+@cache
+def _watch_deeds() -> None:
+    """From now on prevent and note what reading a config has no business to do."""
+    _fit(EXAMPLES / "mast_videos.yaml", watched=False)  # imports, which may do as they like
+    sys.addaudithook(_audit)
+
+
+def _audit(event: str, details: tuple[Any, ...]) -> None:
+    if not _is_watched:
+        return
+    writes = event == "open" and isinstance(details[2], int) and details[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+    if event in _FORBIDDEN or (writes and "__pycache__" not in str(details[0]) and details[0] != os.devnull):
+        _deeds.append(f"{event} {details}")
+        raise PermissionError(f"{event} {details}")
+
+
+def trespass(path: Path) -> None:
+    """Do what the file says while it is watched."""
+    import socket
+    import subprocess
+
+    global _is_watched
+    _watch_deeds()
+    _deeds.clear()
+    _is_watched = True
     try:
-        with redirect_stdout(out), redirect_stderr(err):
-            code: object = main(["fit", "--config", str(path), "--print_config"])
-    except SystemExit as stop:
-        code = stop.code
-    if code not in (0, None):
-        assert code == 2, code
-        raise VOSError(err.getvalue().strip())
+        match path.read_text():
+            case "write":
+                (path.parents[1] / "pwned").write_text("")
+            case "process":
+                subprocess.run(["true"], check=True)
+            case "connect":
+                socket.create_connection(("127.0.0.1", 9))
+    finally:
+        _is_watched = False
+    assert _deeds == []
 
 
 def stream(path: Path) -> None:

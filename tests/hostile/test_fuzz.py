@@ -9,10 +9,11 @@ import av
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from tests.hostile.fuzzing import read_all
-from tests.hostile.mutations import mutations
+from tests.hostile.mutations import CONFIGS, config_mutations, mutations
 from vos_lightning.inference.weights import save_tracker
 from vos_lightning.io.masks import write_mask
 from vos_lightning.tasks.mast import MAST
@@ -121,10 +122,35 @@ def test_damaged_weights(tmp_path, suffix):
     check(read_all("tests.hostile.readers:read_weights", tmp_path, suffix, mutations(content, COUNT)))
 
 
+def examples(request, folder="."):
+    """Configs that users copy, in a fixed order."""
+    return [path.read_bytes() for path in sorted((request.config.rootpath / "examples" / folder).glob("*.yaml"))]
+
+
+def test_hostile_configs_quickly(tmp_path):
+    check(read_all("tests.hostile.readers:configure", tmp_path, ".yaml", CONFIGS[:17:4]), len(CONFIGS[:17:4]))
+
+
 @pytest.mark.slow
-def test_damaged_configs(tmp_path, request):
-    content = (request.config.rootpath / "examples" / "mast_videos.yaml").read_bytes()
-    check(read_all("tests.hostile.readers:configure", tmp_path, ".yaml", mutations(content, COUNT)))
+def test_hostile_configs(tmp_path):
+    check(read_all("tests.hostile.readers:configure", tmp_path, ".yaml", CONFIGS), len(CONFIGS))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [mutations, config_mutations])
+def test_damaged_configs(tmp_path, request, damage):
+    whole = examples(request)
+    share = -(-COUNT // len(whole))
+    damaged = [copy for seed, content in enumerate(whole) for copy in damage(content, share, seed)]
+    check(read_all("tests.hostile.readers:configure", tmp_path, ".yaml", damaged), len(damaged))
+
+
+@pytest.mark.slow
+def test_damaged_configs_on_top_of_another(tmp_path, request):
+    damaged = [
+        c for seed, content in enumerate(examples(request, "trainer")) for c in config_mutations(content, 8, seed)
+    ]
+    check(read_all("tests.hostile.readers:configure_on_top", tmp_path, ".yaml", damaged), len(damaged))
 
 
 @pytest.mark.slow
@@ -151,8 +177,31 @@ def test_what_the_fuzzing_would_catch(tmp_path):
     assert "exit code -11" in outcome.faults[0] or "0001" in outcome.faults[0]
 
 
+@pytest.mark.slow
+def test_what_reading_configs_may_not_do(tmp_path):
+    """The harness sees a file written, a process and a connection started."""
+    outcome = read_all("tests.hostile.readers:trespass", tmp_path, ".txt", [b"write", b"process", b"connect", b"read"])
+    assert outcome.counts == {"fault": 3, "read": 1}
+    assert not (tmp_path / "pwned").exists()
+
+
 def test_mutations_are_repeatable():
     content = pickle.dumps(list(range(300)))
     assert mutations(content, 50, 3) == mutations(content, 50, 3)
     assert len(set(mutations(content, 50, 3))) > 40
     assert content not in mutations(content, 50, 3)[:5]
+
+
+def is_yaml(content):
+    try:
+        return bool(list(yaml.parse(content)))
+    except yaml.YAMLError:
+        return False
+
+
+def test_damaged_configs_differ_and_are_well_formed_for_the_most_part(request):
+    content = examples(request)[-1]
+    copies = config_mutations(content, 100, 3)
+    assert copies == config_mutations(content, 100, 3)
+    assert len(set(copies)) > 80
+    assert sum(is_yaml(copy) for copy in copies) > 50
