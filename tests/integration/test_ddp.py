@@ -1,6 +1,7 @@
 """Two ranks on the CPU (gloo) through the real command line, against one process with the doubled batch."""
 
 import functools
+import itertools
 import signal
 import subprocess
 import sys
@@ -154,3 +155,71 @@ def test_two_ranks_stop_together_and_resume(number, config, environment, tmp_pat
     assert result.returncode == 0, result.stderr
     seen = [int(line.split()[0]) for line in steps.read_text().splitlines()]
     assert sorted(seen) == [step for step in range(1, 41) for _ in range(2)]
+
+
+SPOILER = """
+import math
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+
+
+class Spoiler(pl.Callback):
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_rank == 1 and trainer.global_step == 2:
+            (self.folder / "clip.txt").write_text(batch["sequence"][1])
+            batch["frames"][1, 0, 0, 0, 0] = math.nan
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        parts = {"weights": pl_module.parameters(), "buffers": pl_module.buffers()}
+        state = {name: torch.cat([one.detach().double().flatten() for one in part]) for name, part in parts.items()}
+        torch.save(state, self.folder / f"{trainer.global_rank}-{trainer.global_step}.pt")
+"""
+
+
+def spoiled(config, environment, folder, *more):
+    """Six steps of two ranks; in the third one, the second rank's batch holds a NaN."""
+    (folder / "spoiler.py").write_text(SPOILER)
+    run = ["fit", "--config", config(), "--trainer.max_steps=6", "--trainer.max_epochs=-1", *more]
+    run += [f"--trainer.default_root_dir={folder / 'run'}", "--trainer.strategy=ddp", "--trainer.devices=2"]
+    run += ["--trainer.callbacks+=spoiler.Spoiler", f"--trainer.callbacks.folder={folder}"]
+    path = f"{folder}:{environment['PYTHONPATH']}"
+    return subprocess.run(
+        [sys.executable, "-m", "vos_lightning", *map(str, run)],
+        env=environment | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=600,  # a rank that waits for the other would wait longer
+    )
+
+
+@pytest.mark.slow
+def test_two_ranks_stop_together_at_what_is_not_finite_on_one(config, environment, tmp_path):
+    ended = spoiled(config, environment, tmp_path)
+    assert ended.returncode == 2, ended.stderr
+    (line,) = (line for line in ended.stderr.splitlines() if "step 3" in line)
+    clip = (tmp_path / "clip.txt").read_text()
+    assert line.startswith(f"vos-lightning: error: step 3: the batch holds values that aren't finite, in {clip}; ")
+    assert "Traceback" not in ended.stderr
+    assert sorted(path.name for path in tmp_path.glob("*.pt")) == ["0-1.pt", "0-2.pt", "1-1.pt", "1-2.pt"]
+
+
+@pytest.mark.slow
+def test_two_ranks_leave_a_step_out_together(config, environment, tmp_path):
+    ended = spoiled(config, environment, tmp_path, "--non_finite.skip=true")
+    assert ended.returncode == 0, ended.stderr
+    (line,) = (line for line in ended.stderr.splitlines() if "left out" in line)
+    clip = (tmp_path / "clip.txt").read_text()
+    assert line.endswith(f"left out: step 3: the batch holds values that aren't finite, in {clip}")
+    states = [[torch.load(tmp_path / f"{rank}-{step}.pt") for step in range(1, 7)] for rank in (0, 1)]
+    for one, other in zip(*states, strict=True):
+        assert torch.equal(one["weights"], other["weights"])
+        assert all(value.isfinite().all() for state in (one, other) for value in state.values())
+    for name in ("weights", "buffers"):  # running statistics are each rank's own until the next step shares them
+        for rank in states:
+            moved = [not torch.equal(before[name], after[name]) for before, after in itertools.pairwise(rank)]
+            assert moved == [True, False, True, True, True], name  # the third step changed nothing
