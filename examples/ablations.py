@@ -26,14 +26,14 @@ from vos_lightning.data import DAVISDataModule, ImageFolderDataModule, VideoFold
 from vos_lightning.io.files import list_files
 from vos_lightning.io.frames import open_frames
 
-# name of the run: (trains on, frames per clip, momentum, run that it starts from)
+# name of the run: (trains on, frames per clip, with momentum, run that it starts from)
 RUNS = {
-    "pairwise": ("videos", 2, None, None),
-    "longer": ("videos", 2, None, "pairwise"),
-    "memory": ("videos", 6, None, "pairwise"),
-    "momentum": ("videos", 6, 0.999, "pairwise"),
-    "images": ("images", 2, None, None),
-    "images_momentum": ("images", 6, 0.999, "images"),
+    "pairwise": ("videos", 2, False, None),
+    "longer": ("videos", 2, False, "pairwise"),
+    "memory": ("videos", 6, False, "pairwise"),
+    "momentum": ("videos", 6, True, "pairwise"),
+    "images": ("images", 2, False, None),
+    "images_momentum": ("images", 6, True, "images"),
 }
 # (table, row, J&F in the paper, run, recent frames in the memory)
 ROWS = [
@@ -73,7 +73,7 @@ def train(run: str, options: argparse.Namespace) -> str:
     """Weights of a run, trained unless they are there."""
     if run == "pairwise" and options.pairwise is not None:
         return options.pairwise
-    source, clip_length, momentum, start = RUNS[run]
+    source, clip_length, has_momentum, start = RUNS[run]
     folder = options.output / run
     checkpoint = folder / "last.ckpt"
     if (folder / "done").exists():
@@ -84,7 +84,7 @@ def train(run: str, options: argparse.Namespace) -> str:
         width=options.width,
         radius=6,
         learning_rate=1e-3 if start is None else 1e-4,
-        momentum=momentum,
+        momentum=options.momentum if has_momentum else None,
         init_from=init_from,
     )
     clips = {"clip_length": clip_length, "crop_size": 128, "crop_scale": options.crop_scale, "colour_jitter": 0.3}
@@ -114,7 +114,7 @@ def first_frames(clips: Path, folder: Path) -> Path:
 def score(weights: str, recent: int, options: argparse.Namespace) -> float:
     """J&F in percent with the first frame and some recent ones in the memory."""
     readout = {"reference_offsets": list(range(1, recent + 1)), "topk": 10, "colour_weight": 0.0, "follow": False}
-    readout["test_max_size"] = options.max_size
+    readout |= {"mutual_weight": 0.0, "test_max_size": options.max_size}
     if weights == options.pairwise:
         model = MAST(width=options.width, init_from=weights, **readout)
     else:
@@ -153,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pairwise", metavar="WEIGHTS", help="take the pairwise stage on videos from here")
     parser.add_argument("--tables", nargs="+", choices=("1", "2", "3"), default=("1", "2", "3"))
     parser.add_argument("--crop-scale", type=float, nargs=2, default=(0.15, 1.0), help="shares of a frame's area")
+    parser.add_argument("--momentum", type=float, default=0.999, help="m of eq. 8; fewer steps want a lower one")
     parser.add_argument("--width", type=float, default=0.5, help="of the network; 1 in the paper")
     parser.add_argument("--max-size", type=int, help="scale frames down to this for scoring")
     parser.add_argument("--output", type=Path, default=Path("runs/ablations"))

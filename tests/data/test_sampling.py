@@ -75,6 +75,7 @@ def test_indices_are_in_the_video_and_ordered(length, low, extra, num_frames, se
         ({"min_gap": 4, "max_gap": 2}, "max_gap"),
         ({"seconds": (0.0, 1.0)}, "gap_seconds"),
         ({"seconds": (2.0, 1.0)}, "gap_seconds"),
+        ({"seconds": (float("inf"), float("inf"))}, "gap_seconds"),
     ],
 )
 def test_nonsense_is_refused_by_name(options, name):

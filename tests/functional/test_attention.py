@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import flex_attention
 
 from vos_lightning.functional import attention, fused_attention
-from vos_lightning.functional.attention import local_attention
+from vos_lightning.functional.attention import largest_similarity, local_attention
 
 
 def looped_attention(query, keys, values, radius, topk=None, temperature=1.0) -> Tensor:
@@ -284,3 +284,28 @@ def test_nonsense_is_refused(change, message):
     }
     with pytest.raises(ValueError, match=message):
         local_attention(**(arguments | change))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_largest_similarity_against_all_of_them(shape, dtype):
+    *sizes, radius = shape
+    query, keys, _ = random_inputs(*sizes, dtype)
+    similarities = torch.einsum("bdyx,brdvu->byxrvu", query.double(), keys.double())
+    y, x = torch.arange(sizes[4]), torch.arange(sizes[5])
+    near = ((y[:, None] - y).abs() <= radius)[:, None, None, :, None] & ((x[:, None] - x).abs() <= radius)[
+        :, None, None
+    ]
+    expected = similarities.masked_fill(~near, -torch.inf).flatten(3).amax(-1)
+    found = largest_similarity(query, keys, radius)
+    assert found.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    assert not found.requires_grad
+
+
+def test_the_largest_similarity_refuses_what_does_not_fit():
+    query, keys, _ = random_inputs(1, 2, 3, 1, 4, 5)
+    with pytest.raises(ValueError, match="do not fit the query"):
+        largest_similarity(query, keys[..., :4], 1)
+    with pytest.raises(ValueError, match="expected 0 or more"):
+        largest_similarity(query, keys, -1)

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 import time
 from pathlib import Path
@@ -176,7 +177,7 @@ def test_predict(start, command, files, tmp_path, number):
     assert masks_and_lengths(broken, files) == whole
 
 
-def fit_with_a_loader(start, tmp_path, *more):
+def fit_with_a_loader(start, tmp_path, *more, **options):
     """Start a long `fit` with one loader process, and wait for the first checkpoint.
 
     Returns:
@@ -194,7 +195,7 @@ def fit_with_a_loader(start, tmp_path, *more):
         "last_checkpoint": {"every_n_steps": 10},
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    process = start("fit", "--config", tmp_path / "config.yaml", *more, cwd=tmp_path)
+    process = start("fit", "--config", tmp_path / "config.yaml", *more, cwd=tmp_path, **options)
     deadline = time.monotonic() + 120
     while not list(tmp_path.rglob("last.ckpt")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -229,3 +230,20 @@ def test_a_fit_whose_loader_is_killed_ends_with_a_line(start, command, tmp_path,
         again = ("--config", tmp_path / "config.yaml", "--ckpt_path", "last", "--trainer.max_steps", done + 3)
         assert command("fit", *again, cwd=tmp_path)[0] == 0
         assert torch.load(checkpoint, weights_only=True)["global_step"] == done + 3
+
+
+@pytest.mark.slow
+def test_a_fit_whose_loader_has_no_memory_left_ends_with_a_line(start, tmp_path):
+    process, worker = fit_with_a_loader(start, tmp_path)
+    resource.prlimit(worker, resource.RLIMIT_AS, (1 << 20, 1 << 20))
+    line, _ = ended_well(process, tmp_path)
+    assert re.search(r"^vos-lightning: error: a loader process (ran out of|ended unexpectedly)", line)
+
+
+@pytest.mark.slow
+def test_a_signal_to_all_processes_of_a_run_lets_it_save(start, tmp_path):
+    process, _ = fit_with_a_loader(start, tmp_path, "--last_checkpoint.every_n_steps=7", start_new_session=True)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    assert "stopped after step" in err

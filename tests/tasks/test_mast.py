@@ -8,6 +8,7 @@ import torch
 from vos_lightning import MAST
 from vos_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from vos_lightning.data import DAVISDataModule, SyntheticDataModule
+from vos_lightning.errors import VOSError
 from vos_lightning.functional.colour import rgb_to_lab
 from vos_lightning.io.masks import read_mask
 
@@ -42,6 +43,11 @@ def test_the_encoder_sees_one_chroma_channel_less_in_all_frames_of_a_clip(clip):
     assert not empty[..., 0].any()
     assert (empty[..., 1:].sum(-1) == 1).all()
     assert (empty == empty[:, :1]).all()
+
+
+def test_clips_of_one_frame_are_refused(clip):
+    with pytest.raises(VOSError, match="set clip_length to 2"):
+        MAST(**TINY).training_step({"frames": clip[:, :1], "seed": SEEDS}, 0)
 
 
 def test_the_loss_looks_at_the_lost_channel_only(clip, monkeypatch):
@@ -210,3 +216,10 @@ def test_a_limit_to_the_size_holds_for_the_network_and_masks_keep_the_frames():
     propagator = model.propagator()
     assert propagator.step(frame, mask).shape == propagator.step(frame).shape == (64, 96)
     assert set(sizes) == {(32, 48)}
+
+
+def test_a_frame_of_another_size_is_told_with_its_sequence():
+    frames = [np.zeros((16, 16, 3), np.uint8), np.zeros((16, 24, 3), np.uint8)]
+    item = {"sequence": "odd-one", "frames": frames, "prompts": {0: np.eye(16, dtype=np.uint8)}}
+    with pytest.raises(VOSError, match="odd-one: frame 1 is 24×16"):
+        list(MAST(**TINY).eval()._propagate(item))

@@ -1,6 +1,7 @@
 """Checkpoint files that are whole or absent, and hold nothing but tensors and plain values."""
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,10 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         raise VOSError(f"no checkpoint at {path}; give a .ckpt file, or 'last' to go on where the newest run stopped")
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CorruptFileError(
+            f"{path} is damaged, or holds more than tensors and plain values; what could run code is not read"
+        ) from error
     except Exception as error:  # torch.load raises whatever its parsers raise
         reason = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
         raise CorruptFileError(f"{path} is not a readable checkpoint: {reason}") from error

@@ -4,7 +4,8 @@ import re
 import sys
 from difflib import get_close_matches
 from inspect import signature
-from typing import NoReturn
+from textwrap import shorten
+from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 from pytorch_lightning.cli import LightningArgumentParser
@@ -22,15 +23,26 @@ _ASIDES = (
     r"Given value type: .*",
     r"Given value: Namespace.*",
 )
+# Of a message in characters: jsonargparse repeats whole configs.
+_LONGEST = 400
 
 
 class OneLineParser(LightningArgumentParser):
     """Says what is wrong in one line and exits with code 2, as the other commands do."""
 
+    _config = ""
+
+    def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - jsonargparse's
+        """Remember the file that is read, to name it."""
+        self._config = f"{path}: "
+        parsed = super().parse_path(path, *args, **kwargs)
+        self._config = ""
+        return parsed
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Replaces the usage, of which there are fifty lines, by the cause and where to read more."""
         parser = getattr(ex, "subcommand_parser", None) or self
-        cause = one_line(message) + _suggestion(message, parser)
+        cause = self._config + shorten(one_line(message), _LONGEST, placeholder=" …") + _suggestion(message, parser)
         print(f"vos-lightning: error: {printable(cause)}", file=sys.stderr)
         self.exit(2)
         raise SystemExit(2)
@@ -59,7 +71,7 @@ def _suggestion(message: str, parser: LightningArgumentParser) -> str:
         return ""
     known = {*parser.get_defaults(skip_validation=True).keys(), *_init_arguments()}
     close = get_close_matches(unknown[1].rpartition(".init_args.")[2], known, 1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f"; did you mean {close[0]}?" if close and close[0] != unknown[1] else ""
 
 
 def _init_arguments() -> set[str]:

@@ -25,6 +25,7 @@ from vos_lightning.callbacks.random_state import RandomState
 from vos_lightning.callbacks.run_config import RunConfig
 from vos_lightning.callbacks.score_table import ScoreTable
 from vos_lightning.commands.config_errors import OneLineParser, one_line
+from vos_lightning.commands.config_text import guard_configs
 from vos_lightning.commands.resume import NAMES, checkpoint_settings, newest_checkpoint, place_loggers, same_run
 from vos_lightning.commands.worker_errors import dead_worker
 from vos_lightning.errors import VOSError
@@ -170,6 +171,7 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         VOSError: something that the user can mend.
     """
+    guard_configs()
     for message in _NOISE:
         warnings.filterwarnings("ignore", message=message)
     for name in _TIPSTERS:

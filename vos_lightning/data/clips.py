@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from vos_lightning.data.index import VideoRecord
 from vos_lightning.data.opened import OpenedVideos
@@ -155,9 +155,15 @@ def collate_clips(items: Sequence[dict[str, Any] | SkippedClip]) -> dict[str, An
         `frames` uint8 (B, T, 3, size, size), `sequence` B names, `seed` int64 (B,), and `skipped`, the clips left out.
     """
     clips = [item for item in items if isinstance(item, dict)]
+    frames = torch.stack([clip["frames"] for clip in clips])
+    seeds = torch.tensor([clip["seed"] for clip in clips])
+    if get_worker_info() is not None:
+        # Sending would do it, in a thread where a lack of memory is a batch that never comes instead of an error.
+        frames.share_memory_()
+        seeds.share_memory_()
     return {
-        "frames": torch.stack([clip["frames"] for clip in clips]),
+        "frames": frames,
         "sequence": [clip["sequence"] for clip in clips],
-        "seed": torch.tensor([clip["seed"] for clip in clips]),
+        "seed": seeds,
         "skipped": [item for item in items if isinstance(item, SkippedClip)],
     }

@@ -1,5 +1,8 @@
 """The training dataloader: a DataLoader that can say where it is and continue from there."""
 
+import os
+import signal
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -56,3 +59,26 @@ def plain_worker_errors(batches: Iterable[Batch]) -> Iterator[Batch]:
         raise VOSError(
             "a loader process was killed, most likely for want of memory; lower num_workers, batch_size or short_side"
         ) from error
+
+
+def heed_the_trainer_only(worker: int) -> None:
+    """For a loader's process: SIGTERM ends it if the training process sends it, not if a whole group gets it.
+
+    `timeout`, systemd and job schedulers send it to all processes of a run. The training process then finishes its step
+    and saves, and needs its loaders for that; left alone, they end with it.
+
+    Where the system can't tell who sent a signal (macOS, Windows), nothing changes.
+
+    Args:
+        worker: index of the process among the loader's.
+    """
+    if not hasattr(signal, "sigwaitinfo"):
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_obey, name="SIGTERM", daemon=True).start()
+
+
+def _obey() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

@@ -1,5 +1,6 @@
 """Which frames make a clip, and which clips make an epoch: seeded draws, nothing decoded."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -43,7 +44,7 @@ class ClipSampling:
             raise VOSError(f"clip_length={self.length}: a clip has at least one frame")
         if not 1 <= self.min_gap <= self.max_gap:
             raise VOSError(f"min_gap={self.min_gap}, max_gap={self.max_gap}: need 1 <= min_gap <= max_gap")
-        if self.seconds is not None and not 0 < self.seconds[0] <= self.seconds[1]:
+        if self.seconds is not None and not 0 < self.seconds[0] <= self.seconds[1] < math.inf:
             raise VOSError(f"gap_seconds={self.seconds}: need 0 < low <= high")
 
     def indices(self, num_frames: int, fps: float, generator: torch.Generator) -> list[int]:

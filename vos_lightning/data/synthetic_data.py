@@ -16,6 +16,7 @@ from vos_lightning.data.index import VideoRecord
 from vos_lightning.data.sampling import ClipSampling
 from vos_lightning.data.sequences import VOID, object_ids
 from vos_lightning.data.synthetic import SyntheticVideo
+from vos_lightning.errors import VOSError
 from vos_lightning.io.files import atomic_path
 from vos_lightning.io.frame_source import Frame, FrameSource, scaled_size
 from vos_lightning.io.masks import write_mask
@@ -30,6 +31,11 @@ class SyntheticSpec:
     size: tuple[int, int] = (128, 224)
     num_objects: int | None = None
     fps: float = 12.0
+
+    def __post_init__(self) -> None:
+        """Refuse what no video could be."""
+        if self.num_frames < 1 or min(self.size) < 1:
+            raise VOSError(f"num_frames={self.num_frames}, size={self.size}: need at least 1 of each")
 
     def video(self, seed: int) -> SyntheticVideo:
         """The video of a seed; recent ones are kept, their textures cost more than a frame."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vos_lightning.functional.fused_attention import fused_attention, is_usable
-from vos_lightning.functional.tiled_attention import tiled_attention
+from vos_lightning.functional.tiled_attention import tiled_attention, tiled_maximum
 
 Backend = Literal["auto", "tiled", "fused"]
 
@@ -65,6 +65,28 @@ def local_attention(
             scaled = query.to(dtype) / temperature
             readout = tiled_attention(scaled, keys.to(dtype), values.to(dtype), radii, topk)
     return readout.to(values.dtype)
+
+
+@torch.no_grad()
+def largest_similarity(query: Tensor, keys: Tensor, radius: int) -> Tensor:
+    """How similar each position is to the most similar one in its window, without gradient.
+
+    Args:
+        query: features, (B, D, H, W).
+        keys: features of the frames to look at, (B, R, D, H, W).
+        radius: of the window, see `local_attention`.
+
+    Returns:
+        The largest dot product, (B, H, W), computed as by `local_attention`.
+
+    Raises:
+        ValueError: shapes that do not fit, or a negative radius.
+    """
+    radii = (radius,) * keys.shape[1]
+    _validate(query, keys, keys, radii, None, 1.0)
+    dtype = torch.float64 if query.dtype == torch.float64 else torch.float32
+    with torch.autocast(query.device.type, enabled=False):
+        return tiled_maximum(query.to(dtype), keys.to(dtype), radii)
 
 
 def _pick(backend: Backend, query: Tensor, values: Tensor, topk: int | None) -> Backend:

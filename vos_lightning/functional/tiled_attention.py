@@ -79,6 +79,17 @@ def tiled_attention(query: Tensor, keys: Tensor, values: Tensor, radii: Radii, t
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
+def tiled_maximum(query: Tensor, keys: Tensor, radii: Radii) -> Tensor:
+    """Largest similarity in the windows, (B, H, W); arguments as for `tiled_attention`, without gradient."""
+    groups = _group(keys, keys[:, :, :0], radii)
+    largest = torch.empty_like(query[:, 0])
+    for rows in _strips(query.shape[2], groups):
+        for columns, tiles in _compared_tiles(query, rows, groups):
+            found = torch.stack([tile.windows(tile.similarity).amax(-1) for tile in tiles]).amax(0)
+            largest[:, rows, columns] = found.mT
+    return largest / math.log2(math.e)
+
+
 def _group(keys: Tensor, values: Tensor, radii: Radii) -> list[ReferenceGroup]:
     size = (keys.shape[3], keys.shape[4])
     return [ReferenceGroup(keys, values, reach) for reach in group_by_radius(radii, size, TILE[0])]
@@ -96,13 +107,20 @@ def _tiles(
     query: Tensor, rows: slice, groups: list[ReferenceGroup], topk: int | None
 ) -> Iterator[tuple[slice, list[Part]]]:
     """Query columns of a strip, with the affinities of each tile, not normalised."""
+    for columns, tiles in _compared_tiles(query, rows, groups):
+        fill_affinities(tiles, topk)
+        yield columns, list(zip(groups, tiles, strict=True))
+
+
+def _compared_tiles(
+    query: Tensor, rows: slice, groups: list[ReferenceGroup]
+) -> Iterator[tuple[slice, list[TileAffinity]]]:
+    """Query columns of a strip, with the similarities of each tile, times log2(e)."""
     packed = _pack(query, rows)
     width = query.shape[3]
     for x0 in range(0, width, TILE[1]):
         columns = slice(x0, min(x0 + TILE[1], width))
-        tiles = [group.compare(packed[:, :, columns], columns) for group in groups]
-        fill_affinities(tiles, topk)
-        yield columns, list(zip(groups, tiles, strict=True))
+        yield columns, [group.compare(packed[:, :, columns], columns) for group in groups]
 
 
 def _pack(query: Tensor, rows: slice) -> Tensor:

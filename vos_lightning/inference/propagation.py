@@ -12,6 +12,7 @@ from vos_lightning.functional.attention import local_attention
 from vos_lightning.functional.colour import rgb_to_lab
 from vos_lightning.inference.memory_bank import Ids, MemoryBank, ReferencePolicy
 from vos_lightning.inference.motion import Centre, centres, move_references, reference_shifts, seen_last
+from vos_lightning.inference.mutual import prefer_mutual
 from vos_lightning.inference.network_frames import NetworkFrames
 from vos_lightning.models.colour_mix import ColourMix
 from vos_lightning.models.reconstruction import downsample
@@ -28,6 +29,7 @@ class PropagationSettings:
         policy: which frames are references.
         colour_weight: share of Lab patches in the similarities of normalised features, see `ColourMix`.
         follow: older references are moved as far as their objects have moved since, see `motion`.
+        mutual_weight: how much less a match counts that is not the best one seen from the reference, see `mutual`.
     """
 
     radius: int = 12
@@ -36,6 +38,7 @@ class PropagationSettings:
     policy: ReferencePolicy = field(default_factory=ReferencePolicy)
     colour_weight: float = 0.0
     follow: bool = True
+    mutual_weight: float = 0.0
 
 
 def settings_of(hparams: Mapping[str, Any]) -> PropagationSettings:
@@ -47,6 +50,7 @@ def settings_of(hparams: Mapping[str, Any]) -> PropagationSettings:
         policy=ReferencePolicy(tuple(hparams["reference_offsets"]), hparams["given_radius"]),
         colour_weight=hparams["colour_weight"] if hparams["normalize"] else 0.0,
         follow=hparams["follow"],
+        mutual_weight=hparams["mutual_weight"],
     )
 
 
@@ -128,6 +132,8 @@ class Propagator:
             indices = [indices[row] for row in rows]
             query, keys, values = move_references(query, keys[:, rows], values[:, rows], shifts)
         radii = policy.radii(self._t, indices, settings.radius)
+        if settings.mutual_weight:
+            query, keys = prefer_mutual(query, keys, radii, settings.mutual_weight)
         since = sorted(set(self._since))
         known = [[self._knows(index, start) for start in since] for index in indices]
         partial = not all(map(all, known))

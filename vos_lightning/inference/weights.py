@@ -1,6 +1,7 @@
 """Weights by name or path -> networks ready to track. Nothing is unpickled."""
 
 import json
+import pickle
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -80,6 +81,10 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CorruptFileError(
+            f"{path} is damaged, or holds more than tensors and plain values; what could run code is not read"
+        ) from error
     except Exception as error:  # torch.load raises whatever its parsers raise
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CorruptFileError(f"{path} is not a readable checkpoint: {first_line}") from error

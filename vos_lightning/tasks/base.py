@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from vos_lightning.errors import VOSError
 from vos_lightning.inference.adaptation import adapt_pairs
 from vos_lightning.inference.adaptation_settings import AdapterSettings
 from vos_lightning.inference.trackers import SequenceTracker
@@ -64,7 +65,11 @@ class TrackingTask(pl.LightningModule, ABC):
             prompt = sequence["prompts"].get(t)
             mask = None if prompt is None else torch.as_tensor(prompt, device=self.device)
             image = torch.from_numpy(frame).permute(2, 0, 1).to(self.device)
-            yield frame, propagator.step(image, mask).cpu().numpy()
+            try:
+                ids = propagator.step(image, mask)
+            except VOSError as error:
+                raise type(error)(f"{sequence['sequence']}: {error}") from error
+            yield frame, ids.cpu().numpy()
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Track one whole sequence and score it."""

@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 import torch
 
 from vos_lightning.data import SyntheticDataModule
+from vos_lightning.errors import VOSError
 
 SMALL = {"batch_size": 4, "num_workers": 0, "num_videos": 6, "num_val_videos": 2, "num_frames": 6, "size": (48, 80)}
 SMALL |= {"short_side": 48, "crop_size": 32}
@@ -42,3 +44,10 @@ def test_workers_render_the_same_clips():
         return torch.cat([batch["frames"] for batch in datamodule.train_dataloader()])
 
     assert torch.equal(epoch(0), epoch(2))
+
+
+@pytest.mark.parametrize("option", [{"num_videos": 0}, {"num_val_videos": 0}, {"num_frames": 0}, {"size": (0, 80)}])
+def test_what_no_video_could_follow_is_refused(option):
+    (name,) = option
+    with pytest.raises(VOSError, match=f"{name}=.*at least 1"):
+        SyntheticDataModule(**(SMALL | option))

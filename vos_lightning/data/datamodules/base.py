@@ -14,7 +14,7 @@ from vos_lightning.data.clips import ClipDataset, collate_clips
 from vos_lightning.data.davis import davis_sequences, davis_year
 from vos_lightning.data.index import VideoIndex, index_videos, read_skip_list
 from vos_lightning.data.index_cache import IndexCache
-from vos_lightning.data.loading import ClipLoader
+from vos_lightning.data.loading import ClipLoader, heed_the_trainer_only
 from vos_lightning.data.names import video_names
 from vos_lightning.data.sampling import ClipSampler, ClipSampling
 from vos_lightning.data.sequences import SequenceDataset
@@ -184,6 +184,7 @@ class ClipDataModule(pl.LightningDataModule):
             batch_size=self.batch_size,
             sampler=ClipSampler(self._train, self.seed, world, rank),
             num_workers=self.num_workers,
+            worker_init_fn=heed_the_trainer_only,
             collate_fn=collate_clips,
             persistent_workers=self.num_workers > 0,
             pin_memory=self.pinned(),

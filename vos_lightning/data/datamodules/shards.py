@@ -7,6 +7,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_info
 
 from vos_lightning.data.datamodules.base import ClipDataModule
+from vos_lightning.data.loading import heed_the_trainer_only
 from vos_lightning.data.shard_reading import ShardClips, ShardLoader, read_shard_list
 from vos_lightning.errors import VOSError
 
@@ -73,6 +74,7 @@ class ShardDataModule(ClipDataModule):
             clips,
             batch_size=None,
             num_workers=self.num_workers,
+            worker_init_fn=heed_the_trainer_only,
             persistent_workers=self.num_workers > 0,
             pin_memory=self.pinned(),
             generator=torch.Generator(),

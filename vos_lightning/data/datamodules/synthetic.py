@@ -9,6 +9,7 @@ from vos_lightning.data.datamodules.base import ClipDataModule
 from vos_lightning.data.davis import davis_sequences
 from vos_lightning.data.sequences import SequenceDataset
 from vos_lightning.data.synthetic_data import SyntheticClips, SyntheticSequences, SyntheticSpec, write_davis_tree
+from vos_lightning.errors import VOSError
 
 # training and validation videos never share a seed
 _VAL_SEEDS = 1_000_000
@@ -31,6 +32,9 @@ class SyntheticDataModule(ClipDataModule):
         short_side: short side of a clip, before the crop.
         crop_size: side of the square that reaches the network, in pixels.
         **clip_options: as for `ClipDataModule`.
+
+    Raises:
+        VOSError: an option that no video could follow.
     """
 
     def __init__(
@@ -62,6 +66,8 @@ class SyntheticDataModule(ClipDataModule):
         self.written = root is not None
         self.spec = SyntheticSpec(num_frames, (size[0], size[1]), num_objects)
         self.num_videos, self.num_val_videos = num_videos, num_val_videos
+        if min(num_videos, num_val_videos) < 1:
+            raise VOSError(f"num_videos={num_videos}, num_val_videos={num_val_videos}: need at least 1")
 
     @property
     def val_seeds(self) -> range:
