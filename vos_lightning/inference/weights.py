@@ -108,7 +108,7 @@ def _build_reconstruction_tracker(state: dict[str, Tensor], hparams: dict[str, A
 
     encoder = _load(build, _with_prefix(state, "encoder."))
     momentum = _with_prefix(state, "momentum_encoder.")
-    reference_encoder = _load(build, momentum) if momentum else None
+    reference_encoder = _load(build, momentum) if momentum and hparams["test_momentum"] else None
     return ReconstructionTracker(encoder, reference_encoder, settings_of(hparams), hparams["test_max_size"])
 
 
