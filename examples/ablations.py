@@ -140,7 +140,7 @@ def plot(results: list[dict], path: Path) -> None:
     axes.set_yticks(list(rows), [f"{r['table']}: {r['row']}" for r in results])
     axes.invert_yaxis()
     axes.set_xlabel("J&F")
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside upper center", ncols=2)
     figure.savefig(path, dpi=120)
 
 
