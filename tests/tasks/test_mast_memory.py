@@ -116,9 +116,7 @@ def test_stage_two_starts_from_stage_one_and_its_checkpoint_stands_alone(tmp_pat
     stage1 = MAST(**TINY)
     fit(stage1, tmp_path / "one", 2)
     checkpoint = tmp_path / "one" / "last.ckpt"
-    stage2 = MAST(
-        **TINY, momentum=0.999, learning_rate=1e-4, init_from=str(checkpoint), test_momentum=test_momentum
-    )
+    stage2 = MAST(**TINY, momentum=0.999, learning_rate=1e-4, init_from=str(checkpoint), test_momentum=test_momentum)
     assert_equal_states(stage2.encoder.state_dict(), stage1.encoder.state_dict())
     assert_equal_states(stage2.momentum_encoder.state_dict(), stage1.encoder.state_dict())
     fit(stage2, tmp_path / "two", 2)
