@@ -15,6 +15,8 @@ same videos. The paper has no row for the pairwise stage trained on for as many 
 
 import argparse
 import json
+import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train what the rows need, score them, print the table."""
     options = _parser().parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
     scores: dict[tuple[str, int], float] = {}
     print("| Table | row | paper | ours |\n|---|---|---|---|")
     results = []
@@ -68,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         results.append({"table": table, "row": name, "paper": paper, "ours": scores[run, recent]})
     (options.output / "ablations.json").write_text(json.dumps(results, indent=2))
     plot(results, options.output / "ablations.png")
+    print(f"written to {options.output}: ablations.json, ablations.png")
 
 
 def train(run: str, options: argparse.Namespace) -> str:
