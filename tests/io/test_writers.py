@@ -22,6 +22,24 @@ def _threads():
     return [thread for thread in threading.enumerate() if thread.name == "MaskWriter"]
 
 
+def test_ctrl_c_while_the_rest_is_written_leaves_no_half_mask(tmp_path, monkeypatch):
+    join, interruptions = threading.Thread.join, [KeyboardInterrupt]
+
+    def interrupted(thread, timeout=None):
+        if thread.name == "MaskWriter" and interruptions:
+            raise interruptions.pop()
+        join(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    writer = MaskWriter(tmp_path)
+    for index in range(20):
+        writer.write(f"{index:05d}", np.full((200, 300), index, np.uint8))
+    with pytest.raises(KeyboardInterrupt):
+        writer.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{index:05d}.png" for index in range(20)]
+    assert not _threads()
+
+
 def test_masks_arrive_as_given(tmp_path):
     masks = {f"{index:05d}": np.full((6, 9), index % 256, np.uint8) for index in range(40)}
     palette = bytes(range(30))

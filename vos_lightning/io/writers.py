@@ -116,9 +116,15 @@ class MaskWriter:
 
 
 def _finish(job: _MaskJob, thread: threading.Thread) -> None:
-    if thread.is_alive():  # it isn't in a process forked from this one
+    if not thread.is_alive():  # it isn't in a process forked from this one
+        return
+    try:
         job.queue.put(None)
         thread.join()
+    except KeyboardInterrupt:  # would leave a mask half written; another one does
+        job.queue.put(None)
+        thread.join()
+        raise
 
 
 class VideoWriter:
