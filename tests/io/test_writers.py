@@ -23,21 +23,20 @@ def _threads():
 
 
 def test_ctrl_c_while_the_rest_is_written_leaves_no_half_mask(tmp_path, monkeypatch):
-    join, interruptions = threading.Thread.join, [KeyboardInterrupt]
+    writer, interruptions = MaskWriter(tmp_path), [KeyboardInterrupt]
+    wait = writer._job.ended.wait
 
-    def interrupted(thread, timeout=None):
-        if thread.name == "MaskWriter" and interruptions:
+    def interrupted():
+        if interruptions:
             raise interruptions.pop()
-        join(thread, timeout)
+        wait()
 
-    monkeypatch.setattr(threading.Thread, "join", interrupted)
-    writer = MaskWriter(tmp_path)
+    monkeypatch.setattr(writer._job.ended, "wait", interrupted)
     for index in range(20):
         writer.write(f"{index:05d}", np.full((200, 300), index, np.uint8))
     with pytest.raises(KeyboardInterrupt):
         writer.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{index:05d}.png" for index in range(20)]
-    assert not _threads()
 
 
 def test_masks_arrive_as_given(tmp_path):

@@ -35,6 +35,7 @@ class _MaskJob:
     palette: bytes | None
     queue: Queue[tuple[str, NDArray[np.uint8]] | None] = field(default_factory=lambda: Queue(_QUEUED_MASKS))
     error: Exception | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
         """Write until told to end; after an error, only empty the queue."""
@@ -45,6 +46,7 @@ class _MaskJob:
                     write_mask(self.directory / f"{name}.png", mask, self.palette)
                 except Exception as error:  # raised by the next `write` or `close`
                     self.error = error
+        self.ended.set()
 
 
 class MaskWriter:
@@ -120,11 +122,12 @@ def _finish(job: _MaskJob, thread: threading.Thread) -> None:
         return
     try:
         job.queue.put(None)
-        thread.join()
+        job.ended.wait()  # `join`, once interrupted, takes the thread for ended (Python 3.11)
     except KeyboardInterrupt:  # would leave a mask half written; another one does
         job.queue.put(None)
-        thread.join()
+        job.ended.wait()
         raise
+    thread.join()
 
 
 class VideoWriter:
