@@ -23,12 +23,13 @@ ALLOWED = {
     "callbacks": {"io", "functional", "inference"},
     "weights": set(),
     "commands": {"functional", "io", "metrics", "evaluation", "inference", "data", "tasks", "callbacks"},
-    "cli": {"commands", "io"},
+    "lightning_cli": {"io", "data", "tasks", "callbacks"},
+    "cli": {"commands", "lightning_cli", "io"},
     "errors": set(),
     "__main__": {"cli"},
     "__init__": {"inference", "tasks"},
 }
-LIGHTNING = {"tasks", "callbacks", "commands"}
+LIGHTNING = {"tasks", "callbacks", "commands", "lightning_cli"}
 FORBIDDEN = {"torchvision", "timm", "segmentation_models_pytorch"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

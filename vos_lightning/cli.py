@@ -45,13 +45,13 @@ COMMANDS = {
     "export": "vos_lightning.commands.export",
     "audit": "vos_lightning.commands.audit",
     "prepare": "vos_lightning.commands.prepare",
-    "fit": "vos_lightning.commands.trainer",
-    "validate": "vos_lightning.commands.trainer",
-    "test": "vos_lightning.commands.trainer",
-    "predict": "vos_lightning.commands.trainer",
+    "fit": "vos_lightning.lightning_cli.command",
+    "validate": "vos_lightning.lightning_cli.command",
+    "test": "vos_lightning.lightning_cli.command",
+    "predict": "vos_lightning.lightning_cli.command",
 }
 # Lightning's own parser reads the command too.
-_KEEPS_COMMAND = "vos_lightning.commands.trainer"
+_KEEPS_COMMAND = "vos_lightning.lightning_cli.command"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

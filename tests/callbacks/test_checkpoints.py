@@ -9,9 +9,9 @@ import pytorch_lightning as pl
 import torch
 
 from vos_lightning import MAST
-from vos_lightning.callbacks.checkpoint_files import AtomicCheckpointIO, read_checkpoint
 from vos_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
-from vos_lightning.callbacks.random_state import RandomState
+from vos_lightning.callbacks.checkpoints.files import AtomicCheckpointIO, read_checkpoint
+from vos_lightning.callbacks.checkpoints.random_state import RandomState
 from vos_lightning.data import SyntheticDataModule
 from vos_lightning.errors import CorruptFileError, VOSError
 
@@ -100,7 +100,7 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vos_lightning.callbacks.checkpoint_files.os.fsync", full_disk)
+    monkeypatch.setattr("vos_lightning.callbacks.checkpoints.files.os.fsync", full_disk)
     with pytest.raises(VOSError, match="No space left"):
         writer.save_checkpoint({"state_dict": {"a": torch.zeros(9)}, "pytorch-lightning_version": "2"}, path)
     assert read_checkpoint(path)["state_dict"] == {}

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from vos_lightning.callbacks.non_finite import NonFinite, NonFiniteError
-from vos_lightning.commands import trainer
 from vos_lightning.errors import VOSError
+from vos_lightning.lightning_cli import command
 
 
 class Net(pl.LightningModule):
@@ -127,10 +127,10 @@ def test_of_all_ranks_the_first_one_tells(monkeypatch, rank):
     def fail(_):
         raise NonFiniteError("step 3")
 
-    monkeypatch.setattr(trainer, "_run", fail)
-    monkeypatch.setattr(trainer.rank_zero_only, "rank", rank)
+    monkeypatch.setattr(command, "_run", fail)
+    monkeypatch.setattr(command.rank_zero_only, "rank", rank)
     if rank == 0:
         with pytest.raises(NonFiniteError, match="step 3"):
-            trainer.main([])
+            command.main([])
     else:
-        assert trainer.main([]) == 0
+        assert command.main([]) == 0

@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 from vos_lightning.cli import main
-from vos_lightning.commands.worker_errors import dead_worker
 from vos_lightning.data.audit import audit_dataset
 from vos_lightning.data.clips import ClipDataset, collate_clips
 from vos_lightning.data.index import VideoRecord, index_videos
@@ -28,6 +27,7 @@ from vos_lightning.io.files import UnwritableError
 from vos_lightning.io.frames import open_frames
 from vos_lightning.io.masks import read_mask, write_mask
 from vos_lightning.io.writers import MaskWriter, VideoWriter
+from vos_lightning.lightning_cli.worker_errors import dead_worker
 
 
 def run(capsys, *arguments):

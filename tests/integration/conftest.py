@@ -37,7 +37,7 @@ DATA = {
     "num_objects": 2,
     "clips_per_video": 4,
 }
-PRELOADED = ["vos_lightning.cli", "vos_lightning.commands.trainer", "vos_lightning.tasks.mast", "vos_lightning.data"]
+PRELOADED = [f"vos_lightning.{module}" for module in ("cli", "lightning_cli.command", "tasks.mast", "data")]
 
 
 @pytest.fixture

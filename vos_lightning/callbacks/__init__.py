@@ -1,1 +1,1 @@
-"""Callbacks of the Trainer: checkpoints, what is measured and shown while a run goes on, predicted masks on disk."""
+"""Callbacks of the Trainer: checkpoints, measurements, pictures, predicted masks on disk."""

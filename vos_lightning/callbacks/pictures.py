@@ -10,7 +10,8 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.seed import isolate_rng
 
-from vos_lightning.callbacks.run_folder import Picture, log_masks, log_picture, log_video, run_folder, save_picture
+from vos_lightning.callbacks.loggers import log_masks, log_picture, log_video
+from vos_lightning.callbacks.run_folder import Picture, run_folder, save_picture
 from vos_lightning.callbacks.strips import SequenceStrip
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from vos_lightning.callbacks.run_folder import Value, append_table, log_table, run_folder
+from vos_lightning.callbacks.loggers import log_table
+from vos_lightning.callbacks.run_folder import Value, append_table, run_folder
 
 COLUMNS = ("sequence", "objects", "frames", "J", "F", "JF")
 

@@ -1,1 +1,1 @@
-"""One module per command of the command line, each with `main(arguments) -> exit code`."""
+"""One module per command, each with `main(arguments) -> exit code`."""

@@ -15,7 +15,6 @@ import pytorch_lightning as pl
 from vos_lightning.callbacks.checkpoints import LastCheckpoint
 from vos_lightning.callbacks.progress import default_progress
 from vos_lightning.commands.segment import segment
-from vos_lightning.commands.tables import scores_table
 from vos_lightning.data import SyntheticDataModule
 from vos_lightning.io.frames import open_frames
 from vos_lightning.io.masks import read_mask, write_mask
@@ -62,7 +61,7 @@ def run(output: Path, steps: int = STEPS) -> dict[str, Scores]:
         TRAINED: (_tracked_by(str(checkpoint)), output / "trained"),
     }
     scores = {name: _score(data.root, method, folder) for name, (method, folder) in methods.items()}
-    print(scores_table(scores, "on unseen generated videos"))
+    print(_table(scores))
     print(f"masks and overlay videos are in {output / 'trained'}; took {time.perf_counter() - start:.0f} s")
     return scores
 
@@ -117,6 +116,16 @@ def _score(root: Path, method: Callable[[Path, Path, Path], None], folder: Path)
 
 def _masks(folder: Path, names: Sequence[str]) -> Iterator[npt.NDArray[np.uint8]]:
     return (read_mask(folder / f"{name}.png") for name in names)
+
+
+def _table(scores: dict[str, Scores]) -> str:
+    """J&F, J and F in per cent, best first."""
+    title = "on unseen generated videos"
+    width = max(map(len, (title, *scores)))
+    lines = [f"{title:<{width}}    J&F      J      F"]
+    for name, row in sorted(scores.items(), key=lambda item: -item[1]["JF"]):
+        lines.append(f"{name:<{width}}  {row['JF'] * 100:5.1f}  {row['J'] * 100:5.1f}  {row['F'] * 100:5.1f}")
+    return "\n".join(lines)
 
 
 def _copy_first_mask(frames: Path, truth: Path, output: Path) -> None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vos_lightning.commands.progress import progress_bar
 from vos_lightning.errors import VOSError
 from vos_lightning.inference.adaptation_settings import AdapterSettings
 from vos_lightning.inference.segmenter import VideoSegmenter, usable_device
@@ -16,6 +15,7 @@ from vos_lightning.io.frames import open_frames
 from vos_lightning.io.masks import read_palette
 from vos_lightning.io.overlay import overlay
 from vos_lightning.io.prefetch import BackgroundReader
+from vos_lightning.io.progress import progress_bar
 from vos_lightning.io.writers import MaskWriter, VideoWriter
 
 OVERLAY = "overlay.mp4"

@@ -1,37 +1,30 @@
-"""`vos-lightning fit | validate | test | predict`: Lightning's command line over all tasks and datamodules."""
+"""LightningCLI with the defaults of this library."""
 
-import logging
 import sys
-import warnings
-from collections.abc import Sequence
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ModelSummary
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
+from pytorch_lightning.utilities import rank_zero_info
 
-from vos_lightning.callbacks.checkpoint_files import AtomicCheckpointIO
 from vos_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from vos_lightning.callbacks.checkpoints.files import AtomicCheckpointIO
+from vos_lightning.callbacks.checkpoints.random_state import RandomState
 from vos_lightning.callbacks.monitor import Monitor
-from vos_lightning.callbacks.non_finite import NonFinite, NonFiniteError
+from vos_lightning.callbacks.non_finite import NonFinite
 from vos_lightning.callbacks.pictures import Pictures
 from vos_lightning.callbacks.predictions import PredictionWriter
 from vos_lightning.callbacks.progress import default_progress
-from vos_lightning.callbacks.random_state import RandomState
-from vos_lightning.callbacks.run_config import RunConfig
 from vos_lightning.callbacks.score_table import ScoreTable
-from vos_lightning.commands.config_errors import OneLineParser, one_line
-from vos_lightning.commands.config_text import guard_configs
-from vos_lightning.commands.resume import NAMES, checkpoint_settings, newest_checkpoint, place_loggers, same_run
-from vos_lightning.commands.worker_errors import dead_worker
 from vos_lightning.errors import VOSError
+from vos_lightning.lightning_cli.config_errors import one_line
+from vos_lightning.lightning_cli.resume import NAMES, checkpoint_settings, newest_checkpoint, place_loggers, same_run
 
 
-class Main(LightningCLI):
+class TrainerCLI(LightningCLI):
     """LightningCLI with what every run of this library wants: checkpoints, pictures, numbers, progress."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -127,90 +120,3 @@ class Main(LightningCLI):
     def predict(self, **kwargs: Any) -> None:  # noqa: ANN401
         """Write the masks and hold none."""
         self.trainer.predict(**kwargs | {"return_predictions": False})
-
-
-# True, but nothing that a user could do something about.
-_NOISE = (
-    ".*does not have many workers.*",
-    r".*isinstance\(treespec, LeafSpec\).*",
-    "Total length of `list` across ranks is zero.*",
-    "Precision .* is not supported by the model summary.*",
-    "Checkpoint directory .* exists and is not empty.*",
-    "Grad strides do not match bucket view strides.*",
-    r".*use `self.log\('(val|test)/.*sync_dist=True.*",  # torchmetrics has gathered the ranks' rows already
-    "The dirpath has changed from.*",  # a new run from another's checkpoint, as was asked for
-    "Be aware that when using `ckpt_path`, callbacks used.*",  # tests and predictions need none of them
-    "The number of training batches .* is smaller than the logging interval.*",  # steps count on over epochs
-    "Detected pickle protocol .*",  # files that are refused a moment later
-    "Found .* module.* in eval mode at the start of training.*",  # momentum encoders are
-)
-_TIPS = (
-    "Tip: For seamless cloud logging",
-    "to estimate number of stepping batches",
-    "PU available: False",
-    "Trainer already configured with model summary callbacks",
-    "Detected KeyboardInterrupt",
-    "`weights_only` was not set",  # of what to write; checkpoints are read with weights_only=True
-)
-_TIPSTERS = (
-    "pytorch_lightning.utilities.rank_zero",
-    "pytorch_lightning.trainer.connectors.checkpoint_connector",
-)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    return not any(tip in record.getMessage() for tip in _TIPS)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run one subcommand of Lightning.
-
-    Returns:
-        The exit code: 0, or 1 if a loader process died, which is said in one line on stderr.
-
-    Raises:
-        VOSError: something that the user can mend.
-    """
-    guard_configs()
-    for message in _NOISE:
-        warnings.filterwarnings("ignore", message=message)
-    for name in _TIPSTERS:
-        logging.getLogger(name).addFilter(_is_news)
-    try:
-        _run(list(arguments))
-    except NonFiniteError:
-        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-            raise
-        return 0  # the first rank says it; at another code Lightning would kill that one, maybe before it could
-    except Exception as error:
-        death = dead_worker(error)
-        if death is None:
-            raise
-        print(f"vos-lightning: error: {death}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _run(arguments: list[str]) -> None:
-    """Have Lightning run it, and say what the user can mend as what it is."""
-    try:
-        Main(
-            # LightningCLI warns of arguments beside those of the process, also where they are the same
-            args=None if arguments == sys.argv[1:] else arguments,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            save_config_callback=RunConfig,
-            save_config_kwargs={"save_to_log_dir": False},
-            parser_class=OneLineParser,
-            parser_kwargs={"prog": "vos-lightning", "description": __doc__},
-            seed_everything_default=0,
-        )
-    except MisconfigurationException as error:
-        raise VOSError(str(error)) from error
-    except UnicodeDecodeError as error:
-        raise VOSError(f"a config is not UTF-8 text: {error}") from error
-    except RuntimeError as error:
-        if "Error(s) in loading state_dict" not in str(error):
-            raise
-        reason = shorten(str(error).splitlines()[1], 160, placeholder=" …")
-        raise VOSError(f"the checkpoint does not fit the model: {reason}") from error

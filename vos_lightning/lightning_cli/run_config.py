@@ -4,7 +4,8 @@ import pytorch_lightning as pl
 import yaml
 from pytorch_lightning.cli import SaveConfigCallback
 
-from vos_lightning.callbacks.run_folder import log_config, run_folder
+from vos_lightning.callbacks.loggers import log_config
+from vos_lightning.callbacks.run_folder import run_folder
 from vos_lightning.io.files import atomic_path
 
 

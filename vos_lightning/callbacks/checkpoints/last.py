@@ -1,4 +1,4 @@
-"""Checkpoints that every run leaves: the last state, however it ends, and the best by J&F where it validates."""
+"""`last.ckpt`: the state to resume from, however a run ends."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_info
 
-from vos_lightning.callbacks.stop_signals import StopSignals
+from vos_lightning.callbacks.checkpoints.stop_signals import StopSignals
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -92,32 +92,6 @@ class LastCheckpoint(ModelCheckpoint):
 
     def _path(self) -> Path:
         return Path(str(self.dirpath)) / f"last{self.FILE_EXTENSION}"
-
-
-class BestCheckpoint(ModelCheckpoint):
-    """`best.ckpt` by `val/JF` over the full validation sequences; nothing without validation.
-
-    The state after `max_steps` is validated too, also in the middle of an epoch.
-
-    Args:
-        dirpath: folder; None is the logger's run folder.
-    """
-
-    def __init__(self, dirpath: str | None = None) -> None:
-        super().__init__(
-            dirpath=dirpath,
-            filename="best",
-            monitor="val/JF",
-            mode="max",
-            save_on_train_epoch_end=False,
-            enable_version_counter=False,
-        )
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """Have the last step validated: Lightning does so when it is told to stop, not when it runs out of steps."""
-        super().on_train_batch_end(trainer, *args, **kwargs)
-        if trainer.global_step == trainer.max_steps:
-            trainer.should_stop = True
 
 
 def _at_the_next_batch(fit_loop: dict[str, Any]) -> None:

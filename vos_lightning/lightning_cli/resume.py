@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from vos_lightning.callbacks.checkpoint_files import read_checkpoint
+from vos_lightning.callbacks.checkpoints.files import read_checkpoint
 from vos_lightning.errors import VOSError
 
 NAMES = ("last", "best")

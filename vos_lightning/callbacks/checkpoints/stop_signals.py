@@ -1,4 +1,4 @@
-"""Signals that end a run: noted while a batch is computed, obeyed when it is done."""
+"""Signals that end a run: noted while a batch is computed, acted on when it is done."""
 
 import signal
 import threading
