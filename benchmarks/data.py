@@ -19,11 +19,12 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from vos_lightning.data.clips import ClipDataset, collate_clips
-from vos_lightning.data.index import VideoRecord, find_videos, index_videos
-from vos_lightning.data.prepare import Encoding, prepare_dataset
-from vos_lightning.data.sampling import ClipKey, ClipSampling, clip_generator
-from vos_lightning.data.synthetic_data import SyntheticSpec, write_davis_tree
+from vos_lightning.data.clips.dataset import ClipDataset, collate_clips
+from vos_lightning.data.clips.sampling import ClipKey, ClipSampling, clip_generator
+from vos_lightning.data.layouts.folders import find_videos
+from vos_lightning.data.layouts.index import VideoRecord, index_videos
+from vos_lightning.data.synthetic.datasets import SyntheticSpec, write_davis_tree
+from vos_lightning.data.tools.prepare import Encoding, prepare_dataset
 from vos_lightning.io.frame_folder import IMAGE_SUFFIXES
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vos_lightning.data import write_davis_tree
-from vos_lightning.data.synthetic_data import SyntheticSpec
+from vos_lightning.data.synthetic.datasets import SyntheticSpec
 
 REPOSITORY = Path(__file__).parent.parent
 

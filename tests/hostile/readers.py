@@ -21,7 +21,7 @@ _is_watched = False
 
 def play(path: Path) -> None:
     """Read a video from start to end, then some frames of it out of order, then as a training clip."""
-    from vos_lightning.data.index import probe
+    from vos_lightning.data.layouts.index import probe
     from vos_lightning.io.frames import open_frames
 
     video = open_frames(path)
@@ -37,7 +37,7 @@ def play(path: Path) -> None:
 
 def look(path: Path) -> None:
     """Read an image as a frame, at full and at reduced size."""
-    from vos_lightning.data.squares import read_reduced
+    from vos_lightning.data.clips.reading import read_reduced
     from vos_lightning.io.frame_folder import FrameFolder, read_frame
 
     assert read_frame(path).ndim == 3
@@ -56,7 +56,7 @@ def read_ids(path: Path) -> None:
 
 def read_lists(path: Path) -> None:
     """Read a meta.json as the dataset and as the evaluation do."""
-    from vos_lightning.data.youtube_vos import read_meta
+    from vos_lightning.data.layouts.youtube_vos import read_meta
     from vos_lightning.evaluation.metadata import read_metadata
 
     first = None
@@ -162,9 +162,9 @@ def trespass(path: Path) -> None:
 
 def stream(path: Path) -> None:
     """Read an epoch of clips out of a shard."""
-    from vos_lightning.data.clips import SkippedClip
-    from vos_lightning.data.sampling import ClipSampling
-    from vos_lightning.data.shard_reading import ShardClips
+    from vos_lightning.data.clips.dataset import SkippedClip
+    from vos_lightning.data.clips.sampling import ClipSampling
+    from vos_lightning.data.shards.reading import ShardClips
     from vos_lightning.errors import VOSError
 
     clips = ShardClips({str(path): 2}, ClipSampling(2), size=32, batch_size=2)

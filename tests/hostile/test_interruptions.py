@@ -16,7 +16,7 @@ import yaml
 from PIL import Image
 
 from vos_lightning.data import write_davis_tree
-from vos_lightning.data.synthetic_data import SyntheticSpec
+from vos_lightning.data.synthetic.datasets import SyntheticSpec
 from vos_lightning.io.frames import open_frames
 from vos_lightning.io.masks import write_mask
 

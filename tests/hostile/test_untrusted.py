@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from vos_lightning.cli import main
-from vos_lightning.data.davis import davis_names
-from vos_lightning.data.sampling import ClipSampling
-from vos_lightning.data.shard_reading import ShardClips, ShardVideo, read_shard_list
-from vos_lightning.data.youtube_vos import read_meta
+from vos_lightning.data.clips.sampling import ClipSampling
+from vos_lightning.data.layouts.davis import davis_names
+from vos_lightning.data.layouts.youtube_vos import read_meta
+from vos_lightning.data.shards.reading import ShardClips, ShardVideo, read_shard_list
 from vos_lightning.errors import CorruptFileError, VOSError
 from vos_lightning.evaluation.export import plan_youtube
 from vos_lightning.evaluation.metadata import read_metadata

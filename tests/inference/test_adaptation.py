@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vos_lightning import VideoSegmenter
-from vos_lightning.data.synthetic import SyntheticVideo
+from vos_lightning.data.synthetic.videos import SyntheticVideo
 from vos_lightning.errors import MaskError, VOSError
 from vos_lightning.inference.adaptation import adapt
 from vos_lightning.inference.adaptation_curve import Monitor

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vos_lightning.data import write_davis_tree
-from vos_lightning.data.synthetic_data import SyntheticSpec
+from vos_lightning.data.synthetic.datasets import SyntheticSpec
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vos_lightning.data.index import probe
-from vos_lightning.data.squares import read_reduced
+from vos_lightning.data.clips.reading import read_reduced
+from vos_lightning.data.layouts.index import probe
 from vos_lightning.errors import VOSError
 from vos_lightning.io.frame_folder import FrameFolder, read_frame
 from vos_lightning.io.frames import VideoFile

@@ -9,7 +9,7 @@ from pathlib import Path
 def main(arguments: Sequence[str]) -> int:
     """Parse the arguments and run; 1 exactly when a file is missing, corrupt or invalid."""
     options = _parser().parse_args(arguments)
-    from vos_lightning.data.audit import audit_dataset  # after --help has been answered
+    from vos_lightning.data.tools.audit import audit_dataset  # after --help has been answered
     from vos_lightning.io.files import atomic_path, check_writable
 
     if options.json is not None:

@@ -9,8 +9,8 @@ from pathlib import Path
 def main(arguments: Sequence[str]) -> int:
     """Parse the arguments and run; 1 if a video was left out."""
     options = _parser().parse_args(arguments)
-    from vos_lightning.data.prepare import Encoding, prepare_dataset  # after --help has been answered
-    from vos_lightning.data.shard_writing import prepare_shards
+    from vos_lightning.data.shards.writing import prepare_shards
+    from vos_lightning.data.tools.prepare import Encoding, prepare_dataset  # after --help has been answered
 
     encoding = Encoding(options.short_side, options.gop, options.crf)
     common = (options.format, encoding, options.threads, _complain)

@@ -39,12 +39,12 @@ def pixel_limit() -> int | None:
         return Image.MAX_IMAGE_PIXELS
     if not text.isascii() or not text.isdecimal() or len(text) > 18 or not int(text):
         raise VOSError(f"{VARIABLE}={text!r}: give a number of pixels, such as 200000000")
-    Image.MAX_IMAGE_PIXELS = int(text)  # Pillow looks there, and refuses by itself what has twice as many
+    Image.MAX_IMAGE_PIXELS = int(text)  # Pillow looks there, and raises where there are twice as many
     return int(text)
 
 
 def check_pixels(path: str | Path, height: int, width: int) -> None:
-    """Refuse a picture before memory is taken for it.
+    """Raise before memory is taken for a picture that is too large.
 
     Raises:
         VOSError: It is larger than `pixel_limit`.

@@ -25,7 +25,7 @@ class VideoFile(FrameSource):
     read once and kept, also when this is pickled; if the file changes after that, reading is an error.
 
     Frames that the decoder patched up, since their bytes are damaged, are no error while streaming, but a warning is
-    logged, one per object; `read` and `intact` refuse them.
+    logged, one per object; for `read` and `intact` they are errors.
 
     Args:
         path: A file in any container and codec that FFmpeg reads.
@@ -81,7 +81,7 @@ class VideoFile(FrameSource):
         """Stream all frames in order, up to the first that is damaged; see `FrameSource.intact`."""
         with self._open() as decoder:
             for index, frame in decoder.frames(range(len(decoder))):
-                self._refuse_damage(index, frame)
+                self._raise_if_damaged(index, frame)
                 yield decoder.to_array(frame)
 
     def __getitem__(self, index: int) -> Frame:
@@ -107,7 +107,7 @@ class VideoFile(FrameSource):
         with self._open() as decoder:
             positions = self._positions(indices)
             for index, frame in decoder.frames(sorted(set(positions))):
-                self._refuse_damage(index, frame)
+                self._raise_if_damaged(index, frame)
                 frames[index] = decoder.to_array(frame, short_side)
         seen: set[int] = set()
         result = []
@@ -126,7 +126,7 @@ class VideoFile(FrameSource):
         """Leave the open file behind."""
         return {**self.__dict__, "_stream": None}
 
-    def _refuse_damage(self, index: int, frame: VideoFrame) -> None:
+    def _raise_if_damaged(self, index: int, frame: VideoFrame) -> None:
         if frame.is_corrupt:
             raise CorruptFileError(f"{self.path}: frame {index} is damaged; replace this video")
 

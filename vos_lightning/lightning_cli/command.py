@@ -8,13 +8,13 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities import rank_zero_only
 
 from vos_lightning.callbacks.non_finite import NonFiniteError
+from vos_lightning.data.clips.worker_errors import dead_worker
 from vos_lightning.errors import VOSError
 from vos_lightning.lightning_cli.config_errors import OneLineParser
 from vos_lightning.lightning_cli.config_text import guard_configs
 from vos_lightning.lightning_cli.messages import hide_messages
 from vos_lightning.lightning_cli.run_config import RunConfig
 from vos_lightning.lightning_cli.trainer import TrainerCLI
-from vos_lightning.lightning_cli.worker_errors import dead_worker
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -40,7 +40,7 @@ class ClipAugmentation:
     hue: float = 0.05
 
     def __post_init__(self) -> None:
-        """Refuse ranges that can't be drawn from."""
+        """Validate the ranges."""
         for name in ("crop_scale", "crop_ratio"):
             low, high = getattr(self, name)
             if not 0 < low <= high or (name == "crop_scale" and high > 1):

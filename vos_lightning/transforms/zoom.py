@@ -47,7 +47,7 @@ def zoom_views(
 
 
 def check_zoom(levels: Sequence[float], num_frames: int, length: int) -> None:
-    """Refuse views that no clip of `length` frames has; see `zoom_views`.
+    """Validate options of `zoom_views` for clips of `length` frames.
 
     Raises:
         VOSError: more frames than the clip has past ones, or a level that isn't a number from 1 on.

@@ -1,7 +1,7 @@
 import pytest
 
 from vos_lightning.data import DAVISDataModule, VideoFolderDataModule, write_davis_tree
-from vos_lightning.data.synthetic_data import SyntheticSpec
+from vos_lightning.data.synthetic.datasets import SyntheticSpec
 from vos_lightning.errors import DatasetNotFoundError
 
 SPEC = SyntheticSpec(num_frames=5, size=(48, 80), num_objects=2)

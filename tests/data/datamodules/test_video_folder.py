@@ -6,7 +6,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from vos_lightning.data import VideoFolderDataModule, write_davis_tree
-from vos_lightning.data.synthetic_data import SyntheticSpec
+from vos_lightning.data.synthetic.datasets import SyntheticSpec
 from vos_lightning.errors import DatasetNotFoundError, VOSError
 
 OPTIONS = {"batch_size": 4, "num_workers": 0, "crop_size": 24, "short_side": 40, "colour_jitter": 0.5, "seed": 3}

@@ -2,8 +2,9 @@ import shutil
 
 import pytest
 
-from vos_lightning.data import YouTubeVOSDataModule, write_davis_tree, youtube_vos
-from vos_lightning.data.synthetic_data import SyntheticSpec
+from vos_lightning.data import YouTubeVOSDataModule, write_davis_tree
+from vos_lightning.data.layouts import youtube_vos
+from vos_lightning.data.synthetic.datasets import SyntheticSpec
 
 
 def module(root, **options):

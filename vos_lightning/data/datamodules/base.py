@@ -10,19 +10,19 @@ import torch
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch.utils.data import DataLoader, Dataset
 
-from vos_lightning.data.clips import ClipDataset, collate_clips
-from vos_lightning.data.davis import davis_sequences, davis_year
-from vos_lightning.data.index import VideoIndex, index_videos, read_skip_list
-from vos_lightning.data.index_cache import IndexCache
-from vos_lightning.data.loading import ClipLoader, heed_the_trainer_only
-from vos_lightning.data.names import video_names
-from vos_lightning.data.sampling import ClipSampler, ClipSampling
-from vos_lightning.data.sequences import SequenceDataset
+from vos_lightning.batches import EvaluationItem, TrainingBatch
+from vos_lightning.data.clips.dataset import ClipDataset, collate_clips
+from vos_lightning.data.clips.loading import ClipLoader, ignore_foreign_sigterm
+from vos_lightning.data.clips.sampling import ClipSampler, ClipSampling
+from vos_lightning.data.layouts.davis import davis_sequences, davis_year
+from vos_lightning.data.layouts.index import IndexCache, VideoIndex, index_videos, read_skip_list
+from vos_lightning.data.layouts.names import video_names
+from vos_lightning.data.layouts.sequences import SequenceDataset
 from vos_lightning.errors import DatasetNotFoundError, VOSError
 from vos_lightning.transforms.clips import ClipAugmentation
 from vos_lightning.transforms.zoom import check_zoom, zoom_views
 
-# The least that makes sense; those not listed are checked by what takes them.
+# smallest values; other options are validated where they are used
 _LEAST = {"batch_size": 1, "num_workers": 0, "short_side": 1, "clips_per_video": 1, "limit_videos": 1}
 
 
@@ -89,7 +89,7 @@ class ClipDataModule(pl.LightningDataModule):
         self.short_side = short_side
         self.clips_per_video = clips_per_video
         self.limit_videos, self.skip_list = limit_videos, skip_list
-        self._refuse_too_small()
+        self._check_least()
         self.zoom_levels, self.zoom_frames = tuple(zoom_levels), zoom_frames
         if self.zoom_levels:
             check_zoom(self.zoom_levels, zoom_frames, clip_length)
@@ -107,7 +107,7 @@ class ClipDataModule(pl.LightningDataModule):
         self.clips_skipped = 0
         self._index: VideoIndex | None = None
         self._train: ClipDataset | None = None
-        self._evaluation: Dataset[dict[str, Any]] | None = None
+        self._evaluation: Dataset[EvaluationItem] | None = None
 
     def videos_root(self) -> Path:
         """The folder that videos are named relative to."""
@@ -152,7 +152,7 @@ class ClipDataModule(pl.LightningDataModule):
         rank_zero_info(f"{self.root}: {len(videos)} videos, {frames} frames; {len(faults)} left out")
         return ClipDataset(videos, self.sampling, self.short_side, self.clips_per_video, self.seed)
 
-    def sequences(self, stage: str) -> Dataset[dict[str, Any]] | None:
+    def sequences(self, stage: str) -> Dataset[EvaluationItem] | None:
         """The sequences to validate, test or predict on; None without `val_root`."""
         if self.val_root is None:
             return None
@@ -184,7 +184,7 @@ class ClipDataModule(pl.LightningDataModule):
             batch_size=self.batch_size,
             sampler=ClipSampler(self._train, self.seed, world, rank),
             num_workers=self.num_workers,
-            worker_init_fn=heed_the_trainer_only,
+            worker_init_fn=ignore_foreign_sigterm,
             collate_fn=collate_clips,
             persistent_workers=self.num_workers > 0,
             pin_memory=self.pinned(),
@@ -224,8 +224,7 @@ class ClipDataModule(pl.LightningDataModule):
         """Transform training clips on the device and report those that could not be read.
 
         Returns:
-            `frames` float32 (B, T, 3, crop_size, crop_size) in [0, 1], `sequence` and `seed`; with `zoom_levels` also
-            `zoom_views` (B, V, 3, crop_size, crop_size) and `zoom_places` (B, zoom_frames); other batches as they came.
+            A `TrainingBatch`; other batches as they came.
         """
         if "skipped" not in batch:
             return batch
@@ -234,13 +233,14 @@ class ClipDataModule(pl.LightningDataModule):
             # by whichever rank met it: no other knows
             self._report(clip.sequence, clip.reason, warnings.warn)
         frames = self.augmentation(batch["frames"], batch["seed"])
-        result = {"frames": frames, "sequence": batch["sequence"], "seed": batch["seed"]}
+        result = TrainingBatch(frames=frames, sequence=batch["sequence"], seed=batch["seed"])
         if self.zoom_levels:
-            views, places = zoom_views(frames, batch["seed"], self.zoom_levels, self.zoom_frames)
-            result |= {"zoom_views": views, "zoom_places": places}
+            result["zoom_views"], result["zoom_places"] = zoom_views(
+                frames, batch["seed"], self.zoom_levels, self.zoom_frames
+            )
         return result
 
-    def _refuse_too_small(self) -> None:
+    def _check_least(self) -> None:
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from vos_lightning.data.datamodules.base import ClipDataModule
-from vos_lightning.data.davis import davis_names, davis_sequences
-from vos_lightning.data.sequences import SequenceDataset
+from vos_lightning.data.layouts.davis import davis_names, davis_sequences
+from vos_lightning.data.layouts.sequences import SequenceDataset
 
 
 class DAVISDataModule(ClipDataModule):

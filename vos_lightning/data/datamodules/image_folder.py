@@ -4,10 +4,11 @@ from typing import Any
 
 from pytorch_lightning.utilities import rank_zero_info
 
-from vos_lightning.data.clips import ClipDataset
+from vos_lightning.data.clips.dataset import ClipDataset
+from vos_lightning.data.clips.images import ImageClips
 from vos_lightning.data.datamodules.base import ClipDataModule
-from vos_lightning.data.images import ImageClips, find_images
-from vos_lightning.data.index import draw_subset
+from vos_lightning.data.layouts.folders import find_images
+from vos_lightning.data.layouts.index import draw_subset
 
 
 class ImageFolderDataModule(ClipDataModule):

@@ -7,7 +7,7 @@ from typing import Any
 from pytorch_lightning.utilities import rank_zero_warn
 
 from vos_lightning.data.datamodules.base import ClipDataModule
-from vos_lightning.data.kinetics import kinetics_files
+from vos_lightning.data.layouts.kinetics import kinetics_files
 
 
 class KineticsDataModule(ClipDataModule):

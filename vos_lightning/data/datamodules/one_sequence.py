@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from vos_lightning.data.sequences import Mask, MaskFolder
+from vos_lightning.data.layouts.sequences import Mask, MaskFolder
 from vos_lightning.errors import DatasetNotFoundError, VOSError
 from vos_lightning.io.frames import open_frames
 from vos_lightning.io.masks import read_palette

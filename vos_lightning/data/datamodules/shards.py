@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from pytorch_lightning.utilities import rank_zero_info
 
+from vos_lightning.data.clips.loading import ignore_foreign_sigterm
 from vos_lightning.data.datamodules.base import ClipDataModule
-from vos_lightning.data.loading import heed_the_trainer_only
-from vos_lightning.data.shard_reading import ShardClips, ShardLoader, read_shard_list
+from vos_lightning.data.shards.reading import ShardClips, ShardLoader, read_shard_list
 from vos_lightning.errors import VOSError
 
 
@@ -74,7 +74,7 @@ class ShardDataModule(ClipDataModule):
             clips,
             batch_size=None,
             num_workers=self.num_workers,
-            worker_init_fn=heed_the_trainer_only,
+            worker_init_fn=ignore_foreign_sigterm,
             persistent_workers=self.num_workers > 0,
             pin_memory=self.pinned(),
             generator=torch.Generator(),

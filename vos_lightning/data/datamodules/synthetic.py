@@ -4,11 +4,12 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from vos_lightning.data.clips import ClipDataset
+from vos_lightning.batches import EvaluationItem
+from vos_lightning.data.clips.dataset import ClipDataset
 from vos_lightning.data.datamodules.base import ClipDataModule
-from vos_lightning.data.davis import davis_sequences
-from vos_lightning.data.sequences import SequenceDataset
-from vos_lightning.data.synthetic_data import SyntheticClips, SyntheticSequences, SyntheticSpec, write_davis_tree
+from vos_lightning.data.layouts.davis import davis_sequences
+from vos_lightning.data.layouts.sequences import SequenceDataset
+from vos_lightning.data.synthetic.datasets import SyntheticClips, SyntheticSequences, SyntheticSpec, write_davis_tree
 from vos_lightning.errors import VOSError
 
 # training and validation videos never share a seed
@@ -84,7 +85,7 @@ class SyntheticDataModule(ClipDataModule):
         seeds = range(self.seed * self.num_videos, (self.seed + 1) * self.num_videos)
         return SyntheticClips(self.spec, seeds, self.sampling, self.short_side, self.clips_per_video, self.seed)
 
-    def sequences(self, stage: str) -> Dataset[dict[str, Any]] | None:
+    def sequences(self, stage: str) -> Dataset[EvaluationItem] | None:
         """The validation videos, or those of `val_root`."""
         if self.val_root is not None:
             return super().sequences(stage)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vos_lightning.data.datamodules.base import ClipDataModule
-from vos_lightning.data.index import find_videos
+from vos_lightning.data.layouts.folders import find_videos
 
 
 class VideoFolderDataModule(ClipDataModule):

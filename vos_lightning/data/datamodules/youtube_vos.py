@@ -7,9 +7,10 @@ from typing import Any
 from pytorch_lightning.utilities import rank_zero_warn
 from torch.utils.data import Dataset
 
+from vos_lightning.batches import EvaluationItem
 from vos_lightning.data.datamodules.base import ClipDataModule
-from vos_lightning.data.sequences import SequenceDataset
-from vos_lightning.data.youtube_vos import frames_folder, other_release, youtube_vos_sequences
+from vos_lightning.data.layouts.sequences import SequenceDataset
+from vos_lightning.data.layouts.youtube_vos import frames_folder, other_release, youtube_vos_sequences
 
 
 class YouTubeVOSDataModule(ClipDataModule):
@@ -60,7 +61,7 @@ class YouTubeVOSDataModule(ClipDataModule):
         folder = self.videos_root()
         return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
-    def sequences(self, stage: str) -> Dataset[dict[str, Any]] | None:
+    def sequences(self, stage: str) -> Dataset[EvaluationItem] | None:
         """Those of `val_root` while fitting and, where there is one, validating; else those of `split`."""
         if stage == "fit" or (stage == "validate" and self.val_root is not None):
             return super().sequences(stage)

@@ -1,0 +1,156 @@
+import json
+import os
+
+import numpy as np
+import pytest
+
+from vos_lightning.data.layouts.folders import find_videos
+from vos_lightning.data.layouts.index import index_videos
+from vos_lightning.data.synthetic.datasets import SyntheticSpec, write_davis_tree
+from vos_lightning.data.tools.prepare import Encoding, prepare_dataset, training_videos
+from vos_lightning.errors import DatasetNotFoundError, VOSError
+from vos_lightning.io.files import temporary_sibling
+from vos_lightning.io.frames import open_frames
+
+SMALL = Encoding(short_side=24, gop=2)
+
+
+def lengths(root):
+    return {video.name: video.num_frames for video in index_videos(find_videos(root), root).videos}
+
+
+def test_every_video_becomes_one_small_mp4(videos, tmp_path):
+    report = prepare_dataset(videos, tmp_path / "out", encoding=SMALL)
+    assert (report.written, report.kept, report.frames) == (6, 0, 56)
+    assert lengths(tmp_path / "out") == lengths(videos)
+    for path in find_videos(tmp_path / "out"):
+        source = open_frames(path)
+        assert path.suffix == ".mp4"
+        assert min(source.size) == 24
+    before, after = (open_frames(root / "clip2.mp4") for root in (videos, tmp_path / "out"))
+    assert after.fps == pytest.approx(before.fps)
+    levels = [[frame.mean() for frame in source] for source in (before, after)]
+    assert np.allclose(levels[0], levels[1], atol=2)
+
+
+def test_small_videos_are_not_enlarged_and_sides_are_even(make, tmp_path):
+    make.folder(tmp_path / "in" / "odd", make.frames(3, 33, 45))
+    prepare_dataset(tmp_path / "in", tmp_path / "out")
+    assert open_frames(tmp_path / "out" / "odd.mp4").size == (32, 44)
+
+
+def test_it_goes_on_where_it_stopped(videos, tmp_path):
+    prepare_dataset(videos, tmp_path / "out", encoding=SMALL)
+    kept = (tmp_path / "out/clip2.mp4").stat().st_mtime_ns
+    (tmp_path / "out/walks/park.mp4").unlink()
+    report = prepare_dataset(videos, tmp_path / "out", encoding=SMALL)
+    assert (report.written, report.kept) == (1, 5)
+    assert (tmp_path / "out/clip2.mp4").stat().st_mtime_ns == kept
+
+
+def test_bad_videos_are_left_out_and_named_once(spoiled, tmp_path_factory):
+    root, bad = spoiled
+    named = []
+    report = prepare_dataset(root, tmp_path_factory.mktemp("out"), report=lambda path, reason: named.append(path))
+    assert report.written == 7  # one frame is a video too
+    assert sorted(named) == sorted(str(path) for path in bad if path.stem != "single")
+    assert [path for path, _ in report.faults] == named
+
+
+def test_the_report_says_what_is_saved(videos, tmp_path):
+    report = prepare_dataset(videos, tmp_path / "out", encoding=SMALL)
+    assert report.bytes_after == sum(path.stat().st_size for path in find_videos(tmp_path / "out"))
+    assert "6 videos written, 0 kept, 0 left out" in report.summary()
+    assert "\n" not in report.summary()
+    assert json.loads(json.dumps(report.as_dict()))["written"] == 6
+
+
+def test_another_encoding_needs_another_folder(videos, tmp_path):
+    prepare_dataset(videos, tmp_path / "out", encoding=SMALL)
+    with pytest.raises(VOSError, match="choose another folder"):
+        prepare_dataset(videos, tmp_path / "out", encoding=Encoding(short_side=24, gop=3))
+    with pytest.raises(VOSError, match="outside of the dataset"):
+        prepare_dataset(videos, videos / "out")
+
+
+def test_the_training_videos_of_every_format(videos, youtube_tree, tmp_path):
+    assert len(training_videos(videos, "kinetics")[0]) == 6
+    assert [path.name for path in training_videos(youtube_tree, "youtube-vos")[0]] == ["run", "walk"]
+    write_davis_tree(tmp_path, train=[1, 2], val=[3], spec=SyntheticSpec(2, (32, 48), 1))
+    assert [path.name for path in training_videos(tmp_path, "davis")[0]] == ["synthetic-00001", "synthetic-00002"]
+    with pytest.raises(DatasetNotFoundError):
+        training_videos(videos, "youtube-vos")
+    with pytest.raises(VOSError, match="format='ucf'"):
+        training_videos(videos, "ucf")
+
+
+@pytest.mark.parametrize("options", [{"short_side": 2}, {"gop": 0}, {"crf": 60}])
+def test_nonsense_is_refused_by_name(options):
+    with pytest.raises(VOSError, match=next(iter(options))):
+        Encoding(**options)
+
+
+def test_equal_stems_are_two_copies(make, tmp_path):
+    for name, count in (("a.mp4", 3), ("a.mov", 5), ("b.mp4", 2)):
+        make.video(tmp_path / "in/sub" / name, make.frames(count))
+    assert prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL).written == 3
+    counts = {path.name: len(open_frames(path)) for path in (tmp_path / "out/sub").iterdir()}
+    assert counts == {"a.mp4.mp4": 3, "a.mov.mp4": 5, "b.mp4": 2}
+    assert prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL).kept == 3
+
+
+def cut(source, copy, make):
+    copy.write_bytes(copy.read_bytes()[:-50])
+
+
+def empty(source, copy, make):
+    copy.write_bytes(b"")
+
+
+def replace(source, copy, make):
+    make.video(source, make.frames(7))
+
+
+def touch(source, copy, make):
+    os.utime(source, ns=(1, 1))
+
+
+@pytest.mark.parametrize("change", [cut, empty, replace, touch])
+def test_stale_and_broken_copies_are_written_again(make, tmp_path, change):
+    sources = [make.video(tmp_path / "in" / name, make.frames(4)) for name in ("a.mp4", "b.mp4")]
+    make.folder(tmp_path / "in" / "frames", make.frames(3))
+    prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL)
+    change(sources[0], tmp_path / "out/a.mp4", make)
+    report = prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL)
+    assert (report.written, report.kept) == (1, 2)
+    assert len(open_frames(tmp_path / "out/a.mp4")) == len(open_frames(sources[0]))
+    (tmp_path / "in/frames/00001.jpg").unlink()
+    assert prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL).written == 1
+    assert len(open_frames(tmp_path / "out/frames.mp4")) == 2
+
+
+def test_what_a_killed_run_left_is_removed(make, tmp_path):
+    make.video(tmp_path / "in/sub/a.mp4", make.frames(2))
+    prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL)
+    others = [tmp_path / "out" / name for name in (".hidden", "sub/.a.mp4.tmp")]
+    left = [temporary_sibling(tmp_path / "out/sub/b.mp4"), temporary_sibling(tmp_path / "out/prepared.json")]
+    (tmp_path / "out/.shard-abc_1").mkdir()
+    for path in [*others, *left, tmp_path / "out/.shard-abc_1/0.mp4"]:
+        path.write_bytes(b"half")
+    prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL)
+    remaining = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*")}
+    assert remaining == {"sub", "sub/a.mp4", "prepared.json", ".hidden", "sub/.a.mp4.tmp"}
+
+
+def test_masks_are_not_prepared(tmp_path):
+    write_davis_tree(tmp_path / "in", train=[1], val=[2], spec=SyntheticSpec(2, (32, 48), 1))
+    assert [path.parent.parent.name for path in training_videos(tmp_path / "in", "videos")[0]] == ["JPEGImages"] * 2
+
+
+def test_a_damaged_manifest_and_no_threads_are_said_in_a_line(videos, tmp_path):
+    with pytest.raises(VOSError, match="threads=0"):
+        prepare_dataset(videos, tmp_path / "other", threads=0)
+    prepare_dataset(videos, tmp_path / "out", encoding=SMALL)
+    (tmp_path / "out/prepared.json").write_text("{")
+    with pytest.raises(VOSError, match=r"prepared\.json: can't be read"):
+        prepare_dataset(videos, tmp_path / "out", encoding=SMALL)

@@ -1,0 +1,1 @@
+"""Training clips: which frames, read as squares, batched."""

@@ -1,0 +1,1 @@
+"""Datasets as tar files, for reading over a network."""

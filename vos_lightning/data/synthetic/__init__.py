@@ -1,0 +1,1 @@
+"""Videos made from a seed, with exact masks."""
