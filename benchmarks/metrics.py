@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from skimage.morphology import disk
 
-from vos_lightning.functional.id_masks import score_frame
+from vos_lightning.functional.measures.frame_scores import score_frame
 from vos_lightning.io.masks import read_mask, write_mask
 
 OURS = (

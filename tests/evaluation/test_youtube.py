@@ -8,8 +8,8 @@ from vos_lightning.errors import CorruptFileError, DatasetNotFoundError, MaskErr
 from vos_lightning.evaluation.metadata import SEEN_CATEGORIES, read_metadata
 from vos_lightning.evaluation.scoring import evaluate_folder
 from vos_lightning.evaluation.table import plain_lines, score_table
-from vos_lightning.functional.contour import contour_accuracy
-from vos_lightning.functional.region import region_similarity
+from vos_lightning.functional.measures.contour import contour_accuracy
+from vos_lightning.functional.measures.region import region_similarity
 
 FRAMES = ["00000", "00005", "00010", "00015", "00020"]
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.multiprocessing
 
-from vos_lightning.functional.contour import contour_accuracy
-from vos_lightning.functional.region import region_similarity
-from vos_lightning.functional.statistics import statistics
+from vos_lightning.functional.measures.contour import contour_accuracy
+from vos_lightning.functional.measures.region import region_similarity
+from vos_lightning.functional.measures.statistics import statistics
 from vos_lightning.metrics import ContourAccuracy, JFMeasure, RegionSimilarity
 
 

@@ -1,11 +1,9 @@
-"""The network's shapes, its read-out against loops, and that the decoder sees nothing but the read-out."""
-
-import math
+"""The network's shapes, and that the decoder sees nothing but the read-out."""
 
 import pytest
 import torch
 
-from vos_lightning.models.cutout_tagging import CutoutTagging, Decoder, space_time_readout
+from vos_lightning.models.cutout_tagging import CutoutTagging, Decoder
 
 
 def clip(batch=2, past=3, size=(32, 48), seed=0):
@@ -34,41 +32,6 @@ def test_the_paper_model_is_the_default():
     model = CutoutTagging()
     assert model.stride == 16
     assert [model.query_encoder.trunk.channels, model.value_encoder.trunk.channels] == [256, 256]
-
-
-def slow_readout(query, keys, values, temperature):
-    batch, dim, height, width = query.shape
-    out = torch.zeros(batch, values.shape[2], height, width)
-    for b in range(batch):
-        for y in range(height):
-            for x in range(width):
-                weights, parts = [], []
-                for r in range(keys.shape[1]):
-                    for v in range(height):
-                        for u in range(width):
-                            similarity = sum(query[b, d, y, x] * keys[b, r, d, v, u] for d in range(dim))
-                            weights.append(math.exp(similarity / temperature))
-                            parts.append(values[b, r, :, v, u])
-                out[b, :, y, x] = sum(w * p for w, p in zip(weights, parts, strict=True)) / sum(weights)
-    return out
-
-
-@pytest.mark.parametrize("autocast", [False, True])
-def test_the_readout_is_a_softmax_over_all_positions_of_all_frames(autocast):
-    query, keys, values = torch.randn(2, 4, 2, 3), torch.randn(2, 2, 4, 2, 3), torch.randn(2, 2, 5, 2, 3)
-    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        readout = space_time_readout(query, keys, values, 0.7)
-    assert readout.dtype == torch.float32
-    torch.testing.assert_close(readout, slow_readout(query, keys, values, 0.7), atol=1e-5, rtol=1e-4)
-
-
-def test_a_window_or_topk_that_takes_all_changes_nothing():
-    query, keys, values = torch.randn(2, 4, 4, 5), torch.randn(2, 2, 4, 4, 5), torch.randn(2, 2, 6, 4, 5)
-    everywhere = space_time_readout(query, keys, values, 0.3)
-    for options in ({"radius": 5}, {"topk": 40}, {"radius": 4, "topk": 40}):
-        torch.testing.assert_close(space_time_readout(query, keys, values, 0.3, **options), everywhere)
-    assert not torch.allclose(space_time_readout(query, keys, values, 0.3, radius=1), everywhere)
-    assert not torch.allclose(space_time_readout(query, keys, values, 0.3, topk=2), everywhere)
 
 
 def test_queries_and_keys_start_alike_and_are_apart():

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from vos_lightning.models.lab_patches import LabPatches
-from vos_lightning.models.reconstruction import ReconstructionEncoder, downsample, reconstruct, reconstruction_loss
+from vos_lightning.models.reconstruction import ReconstructionEncoder, downsample, reconstruct
 
 
 def test_features_are_at_a_quarter_and_of_length_one():
@@ -62,12 +62,6 @@ def test_a_frame_is_reconstructed_from_its_moved_copy():
         atol=1e-3,
         rtol=0,
     )
-
-
-def test_loss_is_smooth_l1_of_twenty_times_the_colours():
-    reconstruction, target = torch.tensor([0.0, 0.0]), torch.tensor([0.01, 0.5])
-    # 20 · 0.01 = 0.2 is in the quadratic part, 20 · 0.5 = 10 in the linear one
-    assert reconstruction_loss(reconstruction, target).item() == pytest.approx((0.5 * 0.2**2 + (10 - 0.5)) / 2)
 
 
 def test_lab_patches_are_the_neighbourhood_of_each_cell():

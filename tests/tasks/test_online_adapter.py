@@ -14,7 +14,7 @@ from vos_lightning import MAST, OnlineAdapter
 from vos_lightning.cli import main
 from vos_lightning.data import DAVISDataModule, OneSequenceDataModule
 from vos_lightning.errors import DatasetNotFoundError, VOSError
-from vos_lightning.inference.adaptation_loss import adapter_loss
+from vos_lightning.functional.losses import adapter_loss
 from vos_lightning.inference.adaptation_network import normalise
 from vos_lightning.inference.adaptation_settings import AdapterSettings
 from vos_lightning.io.masks import write_mask

@@ -4,8 +4,9 @@
 a dataset for networks, `synthetic` makes videos, `tools` check and prepare datasets.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vos_lightning.lazy import lazy_names
 
 if TYPE_CHECKING:
     from vos_lightning.data.datamodules.davis import DAVISDataModule
@@ -21,24 +22,6 @@ if TYPE_CHECKING:
     from vos_lightning.data.tools.audit import audit_dataset
     from vos_lightning.data.tools.audit_report import AuditReport
     from vos_lightning.data.tools.prepare import Encoding, PrepareReport, prepare_dataset
-
-_HOMES = {
-    "DAVISDataModule": "vos_lightning.data.datamodules.davis",
-    "ImageFolderDataModule": "vos_lightning.data.datamodules.image_folder",
-    "KineticsDataModule": "vos_lightning.data.datamodules.kinetics",
-    "OneSequenceDataModule": "vos_lightning.data.datamodules.one_sequence",
-    "ShardDataModule": "vos_lightning.data.datamodules.shards",
-    "SyntheticDataModule": "vos_lightning.data.datamodules.synthetic",
-    "VideoFolderDataModule": "vos_lightning.data.datamodules.video_folder",
-    "YouTubeVOSDataModule": "vos_lightning.data.datamodules.youtube_vos",
-    "AuditReport": "vos_lightning.data.tools.audit_report",
-    "Encoding": "vos_lightning.data.tools.prepare",
-    "PrepareReport": "vos_lightning.data.tools.prepare",
-    "audit_dataset": "vos_lightning.data.tools.audit",
-    "prepare_dataset": "vos_lightning.data.tools.prepare",
-    "prepare_shards": "vos_lightning.data.shards.writing",
-    "write_davis_tree": "vos_lightning.data.synthetic.datasets",
-}
 
 __all__ = [
     "AuditReport",
@@ -58,9 +41,21 @@ __all__ = [
     "write_davis_tree",
 ]
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """Import a name when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    AuditReport="tools.audit_report",
+    DAVISDataModule="datamodules.davis",
+    Encoding="tools.prepare",
+    ImageFolderDataModule="datamodules.image_folder",
+    KineticsDataModule="datamodules.kinetics",
+    OneSequenceDataModule="datamodules.one_sequence",
+    PrepareReport="tools.prepare",
+    ShardDataModule="datamodules.shards",
+    SyntheticDataModule="datamodules.synthetic",
+    VideoFolderDataModule="datamodules.video_folder",
+    YouTubeVOSDataModule="datamodules.youtube_vos",
+    audit_dataset="tools.audit",
+    prepare_dataset="tools.prepare",
+    prepare_shards="shards.writing",
+    write_davis_tree="synthetic.datasets",
+)

@@ -22,7 +22,7 @@ from vos_lightning.evaluation.metadata import Video
 from vos_lightning.evaluation.protocols import some
 from vos_lightning.evaluation.table import counted
 from vos_lightning.evaluation.workers import parallel_map
-from vos_lightning.functional.id_masks import VOID
+from vos_lightning.ids import VOID, present_ids
 from vos_lightning.io.files import atomic_path, check_writable, list_files, temporary_sibling
 from vos_lightning.io.frame_folder import IMAGE_SUFFIXES, FrameFolder
 from vos_lightning.io.masks import read_mask, read_palette
@@ -256,7 +256,7 @@ def _required(folder: Path, frames: Sequence[str], wanted: Sequence[str], notes:
 
 def _first_ids(path: Path, notes: list[str]) -> frozenset[int]:
     """Ids of the first mask of a sequence, which must be 1 to N for the official code."""
-    ids = {int(one) for one in np.unique(read_mask(path)) if one}
+    ids = set(present_ids(read_mask(path)))
     if not ids:
         raise MaskError(f"{path}: the first mask holds no object; write the given mask as the first frame")
     if ids != set(range(1, len(ids) + 1)) and ids != {VOID}:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vos_lightning.errors import CorruptFileError, DatasetNotFoundError
-from vos_lightning.functional.id_masks import VOID
+from vos_lightning.ids import VOID
 
 _SEEN = (
     "airplane ape bear bike bird boat bucket bus camel cat cow crocodile deer dog dolphin duck eagle earless_seal "

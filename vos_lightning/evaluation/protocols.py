@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vos_lightning.errors import MaskError, VOSError
-from vos_lightning.functional.id_masks import VOID
+from vos_lightning.ids import VOID, merged_objects, scored_ids, without_void
 
 Protocol: TypeAlias = Literal["davis2017", "davis2016", "youtube-vos"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
@@ -31,14 +31,12 @@ def check_protocol(protocol: str) -> Protocol:
 
 def target_ids(mask: IdMask, protocol: Protocol) -> IdMask:
     """Ground truth as the protocol sees it: davis2016 has one object, id 1; elsewhere 255 is void, so background."""
-    if protocol == "davis2016":
-        return (mask > 0).view(np.uint8)
-    return mask * (mask != VOID) if mask.max() == VOID else mask
+    return merged_objects(mask, 1) if protocol == "davis2016" else without_void(mask)
 
 
 def predicted_ids(mask: IdMask, protocol: Protocol) -> IdMask:
     """Prediction as the protocol sees it."""
-    return (mask > 0).view(np.uint8) if protocol == "davis2016" else mask
+    return merged_objects(mask, 1) if protocol == "davis2016" else mask
 
 
 def objects_of(first: IdMask, protocol: Protocol, path: object) -> list[int]:
@@ -47,9 +45,8 @@ def objects_of(first: IdMask, protocol: Protocol, path: object) -> list[int]:
     Raises:
         MaskError: It holds no object.
     """
-    largest = int(target_ids(first, protocol).max())
-    if largest:
-        return list(range(1, largest + 1))
+    if ids := scored_ids(target_ids(first, protocol)):
+        return ids
     if first.any():
         raise MaskError(f"{path}: the only id is 255, which is void in {protocol}; score it with --protocol davis2016")
     raise MaskError(f"{path}: the first annotation holds no object, so there is nothing to score; give its mask")

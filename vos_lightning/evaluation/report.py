@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vos_lightning.evaluation.metadata import SEEN_CATEGORIES
 from vos_lightning.evaluation.protocols import Protocol
-from vos_lightning.functional.statistics import Statistics, statistics
+from vos_lightning.functional.measures.statistics import Statistics, statistics
 
 Row = dict[str, str | int | float]
 

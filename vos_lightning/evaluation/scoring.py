@@ -25,7 +25,7 @@ from vos_lightning.evaluation.protocols import (
 )
 from vos_lightning.evaluation.report import Report, SequenceResult
 from vos_lightning.evaluation.workers import parallel_map, worker_count
-from vos_lightning.functional.id_masks import FrameScores, score_frame
+from vos_lightning.functional.measures.frame_scores import FrameScores, score_frame
 from vos_lightning.io.masks import read_mask
 
 _CHUNK = 32

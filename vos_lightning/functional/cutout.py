@@ -4,15 +4,12 @@ import math
 from typing import Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from vos_lightning.functional.draws import uniform_draws
+from vos_lightning.functional.random_streams import Stream, uniform_draws
 
 CutoutShape = Literal["square", "rectangle", "circle", "triangle"]
 
-# keeps these draws apart from those of the crop (0) and of the zoom (1), which have the same seeds
-_TAG = 2
 # largest length over breadth of a rectangle, and of a triangle's base over the side of the square of its area
 _LONGEST = 2.0
 _BASE = 1.6
@@ -47,7 +44,7 @@ def cutout_masks(
     length = side * min(size)
     if not 1 <= length <= math.sqrt(size[0] * size[1] / 2):
         raise ValueError(f"cutout side {side}: expected a square of at least a pixel and at most half of {size}")
-    draws = uniform_draws(seeds, 5, _TAG)
+    draws = uniform_draws(seeds, 5, Stream.CUTOUT)
     if shape in ("square", "rectangle"):
         box, offset = _boxes(draws, size, length, elongated=shape == "rectangle")
         return _fill_boxes(box, offset, size, device)
@@ -62,16 +59,6 @@ def erase(frames: Tensor, cutouts: Tensor) -> Tensor:
     """Set a region to zero, which is the middle of [-1, 1]: frames (B, ..., C, H, W), cutouts (B, H, W) bool."""
     spread = cutouts.view(len(cutouts), *(1,) * (frames.dim() - 3), *cutouts.shape[1:])
     return frames.masked_fill(spread, 0)
-
-
-def cutout_reconstruction_loss(reconstruction: Tensor, target: Tensor) -> Tensor:
-    """Huber loss with threshold 1, mean over all pixels and channels (CT-VOS eqs. 2 and 3), in float32.
-
-    Args:
-        reconstruction: of the current frame, (B, 3, H, W).
-        target: the current frame with the cutout, in [-1, 1], (B, 3, H, W).
-    """
-    return F.huber_loss(reconstruction.float(), target.float(), delta=1.0)
 
 
 def _boxes(draws: Tensor, size: tuple[int, int], length: float, elongated: bool) -> tuple[Tensor, Tensor]:

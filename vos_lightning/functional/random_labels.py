@@ -4,10 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vos_lightning.functional.draws import uniform_draws
+from vos_lightning.functional.random_streams import Stream, uniform_draws
 
-# see `cutout._TAG`
-_TAG = 4
 # side of the blur in pixels, and how far from the mean the plane may lie, in standard deviations
 _BLUR = 5
 _EXTREME = 0.8
@@ -27,7 +25,7 @@ def label_some(lab: Tensor, seeds: Tensor, share: float) -> Tensor:
     Returns:
         Clips, (B, T, 3, H, W); the replaced ones have three equal channels.
     """
-    draws = uniform_draws(seeds, 5, _TAG)
+    draws = uniform_draws(seeds, 5, Stream.LABELS)
     replaced = (draws[:, 0] < share).nonzero().flatten()
     if not len(replaced):
         return lab

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vos_lightning.functional.id_masks import FrameScores, score_frame
+from vos_lightning.functional.measures.frame_scores import FrameScores, score_frame
 from vos_lightning.inference.adaptation_masks import Ids
 from vos_lightning.inference.adaptation_sequence import SequenceAdapter
 

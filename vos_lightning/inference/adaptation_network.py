@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from vos_lightning.functional.losses import adapter_loss
 from vos_lightning.inference.adaptation_frames import Batch, Pixels, TrainingFrames
-from vos_lightning.inference.adaptation_loss import adapter_loss
 from vos_lightning.inference.adaptation_settings import AdapterSettings
 from vos_lightning.io.prefetch import BackgroundReader
 from vos_lightning.models.unet import UNet

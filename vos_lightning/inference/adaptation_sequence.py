@@ -6,8 +6,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from vos_lightning.functional.losses import merge_unknown
 from vos_lightning.inference.adaptation_frames import Pixels, Seen, TrainingFrame, TrainingFrames
-from vos_lightning.inference.adaptation_loss import merge_unknown
 from vos_lightning.inference.adaptation_masks import Ids, PackedMask, put_over
 from vos_lightning.inference.adaptation_network import SequenceNetwork
 from vos_lightning.inference.adaptation_settings import AdapterSettings

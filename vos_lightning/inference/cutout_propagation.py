@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vos_lightning.functional.attention import local_attention
 from vos_lightning.functional.colour import rgb_to_lab
 from vos_lightning.inference.memory_bank import Ids, MemoryBank, ReferencePolicy
 from vos_lightning.inference.motion import Centre, centres, move_references, reference_shifts, seen_last
 from vos_lightning.inference.network_frames import NetworkFrames
-from vos_lightning.models.cutout_tagging import CutoutTagging, space_time_readout
+from vos_lightning.models.cutout_tagging import CutoutTagging
 from vos_lightning.models.reconstruction import downsample
 
 # of the network's input: the ResNet strides four times whatever its output's stride
@@ -131,7 +132,7 @@ class CutoutPropagator:
             indices = [indices[row] for row in rows]
             query, keys, values = move_references(query, keys[:, rows], values[:, rows], shifts)
         radii = None if radius is None else policy.radii(self._t, indices, radius)
-        read = space_time_readout(query, keys, values, self.network.temperature, radii, topk)
+        read = local_attention(query, keys, values.float(), radii, topk=topk, temperature=self.network.temperature)
         painted: Tensor = read[0].unflatten(0, (len(members), -1))
         return painted
 

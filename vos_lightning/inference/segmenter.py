@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vos_lightning.errors import MaskError, VOSError
+from vos_lightning.ids import given_objects
 from vos_lightning.inference.adaptation import adapt_pairs
 from vos_lightning.inference.adaptation_settings import AdapterSettings
 from vos_lightning.inference.weights import load_tracker
@@ -19,8 +20,6 @@ from vos_lightning.io.prefetch import BackgroundReader
 
 Frame = np.ndarray | Tensor
 Mask = np.ndarray | Tensor | str | Path
-
-VOID = 255
 
 
 class VideoSegmenter:
@@ -149,9 +148,7 @@ def as_mask(mask: Mask) -> np.ndarray:
     ids = np.unique(array)
     if not np.isin(ids, np.arange(256)).all():
         raise MaskError(f"{name} holds {ids[0]}…{ids[-1]}; expected whole ids from 0 to 255")
-    array = array.astype(np.uint8)
-    if len(set(ids.tolist()) - {0, VOID}) > 0:
-        array = np.where(array == VOID, 0, array).astype(np.uint8)
+    array = given_objects(array.astype(np.uint8))
     if not array.any():
         raise MaskError(f"{name} holds no object: every pixel is 0")
     return array

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 
-from vos_lightning.functional.contour import check_bound
-from vos_lightning.functional.id_masks import VOID, FrameScores, score_frame
-from vos_lightning.functional.id_masks import object_ids as ids_of_first_mask
-from vos_lightning.functional.statistics import statistics
+from vos_lightning.functional.measures.contour import check_bound
+from vos_lightning.functional.measures.frame_scores import FrameScores, score_frame
+from vos_lightning.functional.measures.statistics import statistics
+from vos_lightning.ids import VOID, scored_ids
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -118,7 +118,7 @@ class SequenceMetric(Metric):
             if target is None:
                 continue
             target = _beside(prediction, target)
-            ids = ids_of_first_mask(target) if ids is None else ids
+            ids = scored_ids(target) if ids is None else ids
             try:
                 frames.append(self._score(prediction, target, ids))
             except (TypeError, ValueError) as error:

@@ -1,7 +1,5 @@
 """The network of CT-VOS: reconstructs a frame, cutout included, out of what it reads from earlier ones."""
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -114,41 +112,7 @@ class CutoutTagging(nn.Module):
         batch = current.shape[0]
         query = self.query_encoder(current)
         keys = self.key_encoder(past.flatten(0, 1)).unflatten(0, (batch, -1))
-        read = space_time_readout(
-            query, keys, self.value_encoder(values.flatten(0, 1)).unflatten(0, (batch, -1)), self.temperature
-        )
+        copied = self.value_encoder(values.flatten(0, 1)).unflatten(0, (batch, -1)).float()
+        read = local_attention(query, keys, copied, radius=None, temperature=self.temperature)
         reconstruction, tags = self.decoder(read)
         return reconstruction, tags
-
-
-def space_time_readout(
-    query: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    temperature: float = 1.0,
-    radius: int | Sequence[int] | None = None,
-    topk: int | None = None,
-) -> Tensor:
-    """softmax(QKᵀ)V over all positions of all past frames (CT-VOS Fig. 2), in float32 whatever the autocast state.
-
-    Args:
-        query: of the current frame, (B, D, h, w).
-        keys: of the past frames, (B, R, D, h, w).
-        values: of the past frames, (B, R, C, h, w).
-        temperature: divides the similarities; the paper has none, which is 1.
-        radius: look at a window of (2·radius + 1)² positions of each past frame only, one for all frames or one for
-            each; None looks everywhere.
-        topk: let the most similar positions take part only; None for all.
-
-    Returns:
-        (B, C, h, w) float32.
-    """
-    if radius is not None or topk is not None:
-        reach = max(query.shape[-2:]) if radius is None else radius
-        return local_attention(query, keys, values.float(), reach, topk=topk, temperature=temperature)
-    with torch.autocast(query.device.type, enabled=False):
-        q = query.float().flatten(2).mT
-        k, v = (frames.float().transpose(1, 2).flatten(2).mT for frames in (keys, values))
-        read = F.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None], scale=1 / temperature)
-    readout: Tensor = read[:, 0].mT.unflatten(2, query.shape[-2:])
-    return readout

@@ -74,8 +74,3 @@ def reconstruct(
     """
     readout = local_attention(query, keys, downsample(colours, stride), radius, temperature=temperature)
     return F.interpolate(readout, scale_factor=stride, mode="bilinear", align_corners=False)
-
-
-def reconstruction_loss(reconstruction: Tensor, target: Tensor) -> Tensor:
-    """Huber loss of SSVOS eq. 3 with MAST's scale: smooth L1 on 20 times the colours, mean over all pixels."""
-    return F.smooth_l1_loss(reconstruction * 20, target * 20)

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from vos_lightning.errors import VOSError
 from vos_lightning.functional.colour import lab_to_rgb, rgb_to_lab
-from vos_lightning.functional.cutout import cutout_masks, cutout_reconstruction_loss, erase
+from vos_lightning.functional.cutout import cutout_masks, erase
+from vos_lightning.functional.losses import cutout_reconstruction_loss, tag_bce_loss, tag_pull_loss, tag_push_loss
 from vos_lightning.functional.random_labels import label_some
-from vos_lightning.functional.tags import sample_tags, tag_bce_loss, tag_pull_loss, tag_push_loss
+from vos_lightning.functional.tags import sample_tags
 from vos_lightning.inference.adaptation_settings import AdapterSettings
 from vos_lightning.inference.cutout_propagation import CutoutPropagator, CutoutSettings
 from vos_lightning.models.cutout_tagging import CutoutTagging

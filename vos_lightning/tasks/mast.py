@@ -7,12 +7,13 @@ from torch import Tensor, nn
 
 from vos_lightning.errors import VOSError
 from vos_lightning.functional.colour import draw_dropped_chroma, drop_chroma, lab_to_rgb, rgb_to_lab, take_channel
+from vos_lightning.functional.losses import reconstruction_loss
 from vos_lightning.inference.adaptation_settings import AdapterSettings
 from vos_lightning.inference.propagation import Propagator, settings_of
 from vos_lightning.inference.trackers import ReconstructionTracker
 from vos_lightning.inference.weights import load_tracker
 from vos_lightning.models.momentum import momentum_copy, relative_distance, share_buffers, update_momentum_
-from vos_lightning.models.reconstruction import ReconstructionEncoder, reconstruct, reconstruction_loss
+from vos_lightning.models.reconstruction import ReconstructionEncoder, reconstruct
 from vos_lightning.tasks.base import TrackingTask
 from vos_lightning.tasks.schedules import cosine_schedule, halving_schedule
 

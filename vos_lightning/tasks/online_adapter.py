@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from vos_lightning.errors import VOSError
-from vos_lightning.inference.adaptation_loss import adapter_loss
+from vos_lightning.functional.losses import adapter_loss
 from vos_lightning.inference.adaptation_network import normalise
 from vos_lightning.inference.adaptation_settings import AdapterSettings
 from vos_lightning.metrics import JFMeasure

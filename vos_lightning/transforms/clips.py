@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from vos_lightning.errors import VOSError
-from vos_lightning.functional.draws import uniform_draws
+from vos_lightning.functional.random_streams import Stream, uniform_draws
 from vos_lightning.transforms.photometric import jitter_colours
 
 
@@ -61,7 +61,7 @@ class ClipAugmentation:
         Returns:
             float32 RGB in [0, 1], (B, T, 3, crop_size, crop_size), on the device of `frames`.
         """
-        draws = uniform_draws(seeds, 11)
+        draws = uniform_draws(seeds, 11, Stream.AUGMENTATION)
         clips = torch.stack([self._geometry(clip, draw) for clip, draw in zip(frames, draws.tolist(), strict=True)])
         changed = draws[:, 6] < self.colour_jitter
         if not changed.any():

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from vos_lightning.errors import VOSError
-from vos_lightning.functional.draws import uniform_draws
+from vos_lightning.functional.random_streams import Stream, uniform_draws
 
 
 def zoom_views(
@@ -30,8 +30,7 @@ def zoom_views(
     """
     batch, length, _, height, width = frames.shape
     check_zoom(levels, num_frames, length)
-    # the tag keeps these draws apart from those of the augmentation, which has the same seed
-    draws = uniform_draws(seeds, length - 1 + 2 * num_frames * len(levels), tag=1)
+    draws = uniform_draws(seeds, length - 1 + 2 * num_frames * len(levels), Stream.ZOOM)
     places = draws[:, : length - 1].argsort(dim=1)[:, :num_frames]
     points = draws[:, length - 1 :].view(batch, num_frames, len(levels), 2)
     views = frames.new_empty(batch, num_frames, len(levels), *frames.shape[2:])

@@ -3,13 +3,9 @@ import pickle
 import numpy as np
 import pytest
 
-from vos_lightning.data.layouts.sequences import MaskFolder, SequenceDataset, SequenceRecord, clean_ids, object_ids
+from vos_lightning.data.layouts.sequences import MaskFolder, SequenceDataset, SequenceRecord
 from vos_lightning.errors import DatasetNotFoundError, MaskError
 from vos_lightning.io.masks import write_mask
-
-
-def ids(*values):
-    return np.array([values], dtype=np.uint8)
 
 
 @pytest.fixture
@@ -28,19 +24,6 @@ def sequence(tmp_path, make):
 
 def record(root, **options):
     return SequenceRecord("walk", root / "frames", root / "masks", **options)
-
-
-def test_void_beside_ids_is_background():
-    assert clean_ids(ids(0, 1, 7, 255)).tolist() == [[0, 1, 7, 0]]
-
-
-def test_merged_labels_are_the_object_255():
-    assert clean_ids(ids(0, 1, 7, 255), merge=True).tolist() == [[0, 255, 255, 255]]
-
-
-def test_object_ids_are_those_present():
-    assert object_ids(ids(9, 0, 2, 2, 255)) == [2, 9, 255]
-    assert object_ids(ids(0, 0)) == []
 
 
 def test_masks_are_matched_by_name_and_lazy(sequence):

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from vos_lightning.data.layouts.sequences import Mask, MaskFolder
 from vos_lightning.errors import DatasetNotFoundError, VOSError
+from vos_lightning.ids import given_objects, merged_objects, present_ids
 from vos_lightning.io.frames import open_frames
 from vos_lightning.io.masks import read_palette
 from vos_lightning.transforms.images import ImageAugmentation, resize_image, resize_mask
@@ -102,7 +103,8 @@ class OneSequenceDataModule(pl.LightningDataModule):
 
     def _open(self) -> dict[str, Any]:
         frames = open_frames(self.root)
-        masks = MaskFolder(self.masks, frames.names, self.merge, frames.size)
+        objects = merged_objects if self.merge else given_objects
+        masks = MaskFolder(self.masks, frames.names, objects, frames.size)
         if missing := [name for name in frames.names if name not in masks.paths]:
             raise DatasetNotFoundError(
                 f"{self.masks / missing[0]}.png: missing, as are the masks of {len(missing) - 1} more frames; "
@@ -112,9 +114,7 @@ class OneSequenceDataModule(pl.LightningDataModule):
             "sequence": self.root.stem,
             "frames": frames,
             "masks": masks,
-            "targets": None
-            if self.targets is None
-            else MaskFolder(self.targets, frames.names, self.merge, frames.size),
+            "targets": None if self.targets is None else MaskFolder(self.targets, frames.names, objects, frames.size),
             "object_ids": _ids_by_appearance(masks),
             "palette": read_palette(masks.paths[masks.names[0]]),
         }
@@ -172,7 +172,7 @@ def _ids_by_appearance(masks: MaskFolder) -> list[int]:
     ids: list[int] = []
     for t in range(len(masks)):
         mask = masks[t]
-        ids += [] if mask is None else [int(i) for i in np.unique(mask) if i and i not in ids]
+        ids += [] if mask is None else [one for one in present_ids(mask) if one not in ids]
     if not ids:
         raise VOSError(f"{masks.directory}: no object in any of the masks")
     return ids

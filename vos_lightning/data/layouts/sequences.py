@@ -1,6 +1,6 @@
 """Evaluation sequences: lazy frames, the masks given to the tracker, and the masks to score against."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +11,10 @@ from torch.utils.data import Dataset
 
 from vos_lightning.batches import EvaluationItem
 from vos_lightning.errors import DatasetNotFoundError, MaskError
+from vos_lightning.ids import merged_objects, present_ids, without_void
 from vos_lightning.io.files import list_files
 from vos_lightning.io.frames import open_frames
 from vos_lightning.io.masks import read_mask, read_palette
-
-VOID = 255
 
 Mask = npt.NDArray[np.uint8]
 
@@ -26,15 +25,19 @@ class MaskFolder:
     Args:
         directory: folder of PNGs.
         names: the frames' names, without suffix; a frame without a PNG has the mask None.
-        merge: all labels are one object, and its id is kept as 255 (DAVIS 2016).
+        objects: which ids of a mask are objects, one of the rules in `vos_lightning.ids`.
         size: (H, W) that every mask must have, that of the frames; None takes any.
     """
 
     def __init__(
-        self, directory: str | Path, names: Sequence[str], merge: bool = False, size: tuple[int, int] | None = None
+        self,
+        directory: str | Path,
+        names: Sequence[str],
+        objects: Callable[[Mask], Mask] = without_void,
+        size: tuple[int, int] | None = None,
     ) -> None:
         """Keep the names; nothing is read yet."""
-        self.directory, self.names, self.merge, self.size = Path(directory), list(names), merge, size
+        self.directory, self.names, self.objects, self.size = Path(directory), list(names), objects, size
 
     def __len__(self) -> int:
         """Frames, with or without a mask."""
@@ -46,7 +49,7 @@ class MaskFolder:
         return {path.stem: path for path in list_files(self.directory, {".png"})}
 
     def __getitem__(self, index: int) -> Mask | None:
-        """Ids of one frame, void as background.
+        """Ids of one frame, what is no object as background.
 
         Raises:
             MaskError: not an id mask, or not of the frames' size.
@@ -61,31 +64,11 @@ class MaskFolder:
                 f"{path}: {mask.shape[0]}x{mask.shape[1]}, but the frames of the sequence {self.directory.name} are "
                 "{}x{}; give masks and frames of one resolution".format(*self.size)
             )
-        return clean_ids(mask, self.merge)
+        return self.objects(mask)
 
     def annotated(self) -> list[int]:
         """Indices of the frames that have a mask, without reading any."""
         return [index for index, name in enumerate(self.names) if name in self.paths]
-
-
-def clean_ids(mask: Mask, merge: bool = False) -> Mask:
-    """Apply the void rule: 255 beside other ids is void and becomes background; alone it is an object.
-
-    Args:
-        mask: ids as in the file, (H, W).
-        merge: every non-zero label is the one object 255 (DAVIS 2016).
-
-    >>> clean_ids(np.array([[0, 1, 255]], dtype=np.uint8))
-    array([[0, 1, 0]], dtype=uint8)
-    """
-    if merge:
-        return np.where(mask > 0, np.uint8(VOID), np.uint8(0))
-    return np.where(mask == VOID, np.uint8(0), mask)
-
-
-def object_ids(mask: Mask) -> list[int]:
-    """Ids in a mask, background left out, in ascending order."""
-    return [int(value) for value in np.flatnonzero(np.bincount(mask.ravel(), minlength=256)) if value]
 
 
 @dataclass(frozen=True)
@@ -138,7 +121,7 @@ class SequenceDataset(Dataset[EvaluationItem]):
         """
         record = self.records[index]
         frames = open_frames(record.frames)
-        masks = MaskFolder(record.masks, frames.names, record.merge, frames.size)
+        masks = MaskFolder(record.masks, frames.names, merged_objects if record.merge else without_void, frames.size)
         prompts = _prompts(record, masks)
         first = min(prompts)
         return {
@@ -146,7 +129,7 @@ class SequenceDataset(Dataset[EvaluationItem]):
             "frames": frames,
             "prompts": prompts,
             "targets": masks if record.scored else None,
-            "object_ids": object_ids(prompts[first]),
+            "object_ids": present_ids(prompts[first]),
             "palette": read_palette(masks.paths[masks.names[first]]),
             "required": _required(record, masks.names),
             "categories": record.categories,

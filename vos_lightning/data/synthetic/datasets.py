@@ -14,9 +14,9 @@ from vos_lightning.batches import EvaluationItem
 from vos_lightning.data.clips.dataset import ClipDataset
 from vos_lightning.data.clips.sampling import ClipSampling
 from vos_lightning.data.layouts.index import VideoRecord
-from vos_lightning.data.layouts.sequences import VOID, object_ids
 from vos_lightning.data.synthetic.videos import SyntheticVideo
 from vos_lightning.errors import VOSError
+from vos_lightning.ids import merged_objects, present_ids
 from vos_lightning.io.files import atomic_path
 from vos_lightning.io.frame_source import Frame, FrameSource, scaled_size
 from vos_lightning.io.masks import write_mask
@@ -166,7 +166,7 @@ class SyntheticSequences(Dataset[EvaluationItem]):
             "frames": SyntheticFrames(self.spec, seed),
             "prompts": {0: masks[0]},
             "targets": masks,
-            "object_ids": object_ids(masks[0]),
+            "object_ids": present_ids(masks[0]),
             "palette": DAVIS_PALETTE,
             "required": None,
             "categories": None,
@@ -209,7 +209,7 @@ def write_davis_tree(
             with atomic_path(frames / f"{index:05d}.jpg") as temporary:
                 Image.fromarray(video.frame(index)).save(temporary, format="JPEG", quality=95)
             mask = video.mask(index)
-            merged = np.where(mask > 0, np.uint8(VOID), np.uint8(0)) if year == "2016" else mask
+            merged = merged_objects(mask) if year == "2016" else mask
             write_mask(masks / f"{index:05d}.png", merged)
     sets = root / "ImageSets" / year
     sets.mkdir(parents=True, exist_ok=True)

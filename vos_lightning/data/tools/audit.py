@@ -9,11 +9,11 @@ from vos_lightning.data.layouts.folders import find_videos
 from vos_lightning.data.layouts.index import holds_masks
 from vos_lightning.data.layouts.kinetics import read_list
 from vos_lightning.data.layouts.names import VIDEO_SUFFIXES
-from vos_lightning.data.layouts.sequences import VOID, object_ids
 from vos_lightning.data.progress import map_files
 from vos_lightning.data.tools.audit_report import AuditReport, Problem
 from vos_lightning.data.tools.audit_trees import ExpectedSequence, davis_expectations, youtube_vos_expectations
 from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.ids import VOID, present_ids
 from vos_lightning.io.decoder import VideoDecoder
 from vos_lightning.io.files import list_files, natural_key
 from vos_lightning.io.frame_folder import IMAGE_SUFFIXES, read_frame
@@ -211,7 +211,7 @@ def _read_masks(
 
 
 def _ids(mask: np.ndarray, void: bool) -> set[int]:
-    ids = set(object_ids(mask))
+    ids = set(present_ids(mask))
     return ids - {VOID} if void else ids
 
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from vos_lightning.functional.row_ring import GradientRing, group_by_radius
-from vos_lightning.functional.window_affinity import ReferenceGroup, TileAffinity, fill_affinities
+from vos_lightning.functional.attention.reference import Radii
+from vos_lightning.functional.attention.row_ring import GradientRing, group_by_radius
+from vos_lightning.functional.attention.window_affinity import ReferenceGroup, TileAffinity, fill_affinities
 
 # Rows and columns, chosen by timing others on a CPU: larger tiles compute more similarities outside of the windows,
 # smaller ones starve the matrix product.
@@ -17,7 +18,6 @@ TILE = (4, 8)
 # Similarities in memory at a time, in elements; batches are cut accordingly.
 MAX_SIMILARITIES = 2**19
 
-Radii = tuple[int, ...]
 Part = tuple[ReferenceGroup, TileAffinity]
 
 

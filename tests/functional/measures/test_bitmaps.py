@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from vos_lightning.functional.bitmaps import boundary, content, count, dilate, disk_rows, pack, widening_steps
+from vos_lightning.functional.measures.bitmaps import boundary, content, count, dilate, disk_rows, pack, widening_steps
 
 masks = st.tuples(st.integers(1, 7), st.integers(1, 150)).flatmap(lambda shape: arrays.arrays(bool, shape))
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from vos_lightning.functional import device_masks
-from vos_lightning.functional.region import region_similarity
+from vos_lightning.functional.measures import device_masks
+from vos_lightning.functional.measures.region import region_similarity
 
 masks = arrays.array_shapes(min_dims=2, max_dims=4, min_side=1, max_side=9).flatmap(
     lambda shape: st.tuples(*[arrays.arrays(bool, shape)] * 3)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from vos_lightning.functional.bitmaps import Words, count
-from vos_lightning.functional.mask_pairs import check_masks, is_on_device, score_on_host
+from vos_lightning.functional.measures.bitmaps import Words, count
+from vos_lightning.functional.measures.mask_pairs import check_masks, is_on_device, score_on_host
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vos_lightning.functional.mask_pairs import Mask
+    from vos_lightning.functional.measures.mask_pairs import Mask
 
 
 @overload
@@ -48,7 +48,7 @@ def region_similarity(prediction: Mask, target: Mask, void: Mask | None = None) 
     """
     check_masks(prediction, target, void)
     if is_on_device(prediction):
-        from vos_lightning.functional import device_masks
+        from vos_lightning.functional.measures import device_masks
 
         return device_masks.region_similarity(prediction, cast("Tensor", target), cast("Tensor | None", void))
     return score_on_host(packed_region_similarity, prediction, target, void)

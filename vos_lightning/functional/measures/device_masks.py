@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vos_lightning.functional.bitmaps import disk_rows, widening_steps
+from vos_lightning.functional.measures.bitmaps import disk_rows, widening_steps
 
 
 def region_similarity(prediction: Tensor, target: Tensor, void: Tensor | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""The adapter's loss against loops over pixels."""
+"""The losses against loops over pixels, clips and the papers' equations."""
 
 import math
 
@@ -7,7 +7,74 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vos_lightning.inference.adaptation_loss import adapter_loss, dice_loss, merge_unknown
+from vos_lightning.functional.losses import (
+    adapter_loss,
+    cutout_reconstruction_loss,
+    dice_loss,
+    merge_unknown,
+    reconstruction_loss,
+    tag_bce_loss,
+    tag_pull_loss,
+    tag_push_loss,
+)
+
+
+def test_the_reconstruction_loss_is_smooth_l1_of_twenty_times_the_colours():
+    reconstruction, target = torch.tensor([0.0, 0.0]), torch.tensor([0.01, 0.5])
+    # 20 · 0.01 = 0.2 is in the quadratic part, 20 · 0.5 = 10 in the linear one
+    assert reconstruction_loss(reconstruction, target).item() == pytest.approx((0.5 * 0.2**2 + (10 - 0.5)) / 2)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_the_cutout_loss_is_that_of_equations_2_and_3(autocast):
+    reconstruction, target = 3 * torch.randn(2, 3, 4, 5), torch.rand(2, 3, 4, 5)
+    total = 0.0
+    for prediction, truth in zip(reconstruction.flatten().tolist(), target.flatten().tolist(), strict=True):
+        gap = abs(prediction - truth)
+        total += 0.5 * gap**2 if gap < 1 else gap - 0.5
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        loss = cutout_reconstruction_loss(reconstruction, target)
+    assert loss.item() == pytest.approx(total / target.numel(), rel=1e-5)
+
+
+@pytest.fixture
+def groups():
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(3, 40, generator=generator), torch.rand(3, 40, generator=generator)
+
+
+def test_pull_is_the_variance_of_equations_4_and_5(groups):
+    inside, _ = groups
+    expected = []
+    for tags in inside.tolist():
+        mean = sum(tags) / len(tags)
+        expected.append(sum((h - mean) ** 2 for h in tags) / len(tags))
+    assert tag_pull_loss(inside).item() == pytest.approx(sum(expected) / 3, rel=1e-5)
+    assert tag_pull_loss(torch.full((2, 5), 0.3)).item() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.05, 0.5, 1.0])
+def test_push_is_what_equation_6_says(groups, margin):
+    inside, outside = groups
+    expected = []
+    for cut, rest in zip(inside.tolist(), outside.tolist(), strict=True):
+        expected.append(max(0, margin - abs(sum(rest) / len(rest) - sum(cut) / len(cut))))
+    assert tag_push_loss(inside, outside, margin).item() == pytest.approx(sum(expected) / 3, rel=1e-4, abs=1e-9)
+
+
+def test_push_stops_at_the_margin_on_either_side():
+    low, high = torch.full((1, 4), 0.2), torch.full((1, 4), 0.9)
+    assert tag_push_loss(low, high, 0.5) == 0
+    assert tag_push_loss(high, low, 0.5) == 0
+    assert tag_push_loss(low, high, 0.8).item() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_bce_takes_the_cutout_for_zero_and_the_rest_for_one(groups, autocast):
+    inside, outside = groups
+    terms = [-math.log(1 - h) for h in inside.flatten().tolist()] + [-math.log(h) for h in outside.flatten().tolist()]
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        assert tag_bce_loss(inside, outside).item() == pytest.approx(sum(terms) / len(terms), rel=1e-4)
 
 
 def reference(logits, labels, weights, known):

@@ -8,7 +8,7 @@ the query's column: the windows of a tile are one strided view, and what is done
 import torch
 from torch import Tensor
 
-from vos_lightning.functional.row_ring import KeyRing, Reach, RowRing, select
+from vos_lightning.functional.attention.row_ring import KeyRing, Reach, RowRing, select
 
 
 class TileAffinity:

@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from vos_lightning.functional import device_masks
-from vos_lightning.functional.contour import contour_accuracy, tolerance
+from vos_lightning.functional.measures import device_masks
+from vos_lightning.functional.measures.contour import contour_accuracy, tolerance
 
 
 def boundary_pixels(mask):

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from vos_lightning.functional import id_masks
-from vos_lightning.functional.contour import contour_accuracy
-from vos_lightning.functional.id_masks import object_ids, score_frame
-from vos_lightning.functional.region import region_similarity
+from vos_lightning.functional.measures import frame_scores
+from vos_lightning.functional.measures.contour import contour_accuracy
+from vos_lightning.functional.measures.frame_scores import score_frame
+from vos_lightning.functional.measures.region import region_similarity
 
 ids = st.sampled_from([0, 0, 1, 2, 7, 255])
 frames = st.tuples(st.integers(1, 12), st.integers(1, 70)).flatmap(
@@ -25,7 +25,7 @@ def test_every_object_is_scored_as_if_it_were_alone(frame):
     prediction, target, void = frame
     scores = score_frame(prediction, target, (1, 2, 7), 2, void)
     tensors = [None if mask is None else torch.from_numpy(mask) for mask in frame]
-    on_device = id_masks._score_on_device(tensors[0], tensors[1], (1, 2, 7), 2, tensors[2])
+    on_device = frame_scores._score_on_device(tensors[0], tensors[1], (1, 2, 7), 2, tensors[2])
     for k, object_id in enumerate((1, 2, 7)):
         alone = prediction == object_id, target == object_id
         assert scores.J[k] == region_similarity(*alone, void)
@@ -34,21 +34,6 @@ def test_every_object_is_scored_as_if_it_were_alone(frame):
         assert (scores.predicted[k], scores.given[k]) == tuple((mask & kept).any() for mask in alone)
     for ours, theirs in zip(scores, on_device, strict=True):
         assert ours.tolist() == theirs.tolist()
-
-
-@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
-@pytest.mark.parametrize(
-    ("mask", "expected"),
-    [
-        ([[0, 2, 0]], [1, 2]),
-        ([[0, 2, 255]], [1, 2]),
-        ([[0, 255]], [255]),
-        ([[0, 0]], []),
-        ([[True, False]], [1]),
-    ],
-)
-def test_objects_of_the_first_mask(kind, mask, expected):
-    assert object_ids(kind(np.array(mask, dtype=bool if mask[0][0] is True else np.uint8))) == expected
 
 
 @pytest.mark.parametrize("shapes", [((2, 3), (3, 2)), ((1, 2, 3), (1, 2, 3)), ((6,), (6,))])

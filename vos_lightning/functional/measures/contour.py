@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from vos_lightning.functional.bitmaps import WORD, Words, boundary, content, count, dilate
-from vos_lightning.functional.mask_pairs import check_masks, is_on_device, score_on_host
+from vos_lightning.functional.measures.bitmaps import WORD, Words, boundary, content, count, dilate
+from vos_lightning.functional.measures.mask_pairs import check_masks, is_on_device, score_on_host
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vos_lightning.functional.mask_pairs import Mask
+    from vos_lightning.functional.measures.mask_pairs import Mask
 
 
 @overload
@@ -64,7 +64,7 @@ def contour_accuracy(
     height, width = prediction.shape[-2:]
     radius = tolerance(height, width, bound_th)
     if is_on_device(prediction):
-        from vos_lightning.functional import device_masks
+        from vos_lightning.functional.measures import device_masks
 
         return device_masks.contour_accuracy(prediction, cast("Tensor", target), radius, cast("Tensor | None", void))
     return score_on_host(partial(packed_contour_accuracy, width=width, radius=radius), prediction, target, void)

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
+from vos_lightning.functional.attention.reference import Radii
+
 # Rows and columns of a tile: 128 positions, the block that the kernel is made for.
 TILE = (8, 16)
 
@@ -25,7 +27,8 @@ def fused_attention(
     query: Tensor,
     keys: Tensor,
     values: Tensor,
-    radii: tuple[int, ...],
+    radii: Radii,
+    bias: Tensor | None,
     temperature: float,
     attend: Attend | None = None,
 ) -> Tensor:
@@ -36,6 +39,7 @@ def fused_attention(
         keys: features of the reference frames, (B, R, D, H, W).
         values: what to read out, (B, R, C, H, W).
         radii: one per reference.
+        bias: added to the similarities of each key, (B, R, H, W); None adds nothing.
         temperature: divides the similarities.
         attend: with the signature of `flex_attention`; by default that, compiled.
 
@@ -50,12 +54,12 @@ def fused_attention(
     v = _pad_channels(_to_tiles(values.to(dtype)))
     mask = block_mask(radii, (height, width), query.device)
     attend = attend or _compiled()
-    readout = attend(q, k, v, block_mask=mask, scale=1 / temperature)
+    readout = attend(q, k, v, _add(bias, temperature), block_mask=mask, scale=1 / temperature)
     return _from_tiles(readout[:, 0, :, :channels], height, width)
 
 
 @lru_cache(maxsize=32)
-def block_mask(radii: tuple[int, ...], size: tuple[int, int], device: torch.device) -> BlockMask:
+def block_mask(radii: Radii, size: tuple[int, int], device: torch.device) -> BlockMask:
     """Which blocks of keys each block of queries needs, and which positions within.
 
     Args:
@@ -93,7 +97,7 @@ def block_mask(radii: tuple[int, ...], size: tuple[int, int], device: torch.devi
 
 
 @cache
-def is_usable(device: torch.device, dtype: torch.dtype, feature_dim: int, channels: int) -> bool:
+def is_usable(device: torch.device, dtype: torch.dtype, feature_dim: int, channels: int, biased: bool) -> bool:
     """Does the fused kernel compile and run, forward and backward? Warns once if it doesn't.
 
     Args:
@@ -101,12 +105,14 @@ def is_usable(device: torch.device, dtype: torch.dtype, feature_dim: int, channe
         dtype: of the inputs.
         feature_dim: D.
         channels: C.
+        biased: with a bias.
     """
     query = torch.zeros(1, feature_dim, 2, 2, device=device, dtype=dtype, requires_grad=True)
     values = torch.zeros(1, 1, channels, 2, 2, device=device, dtype=dtype)
+    bias = query[:, :1].float() if biased else None
     try:
         with torch.enable_grad():
-            fused_attention(query, query[:, None], values, (1,), 1.0).sum().backward()
+            fused_attention(query, query[:, None], values, (1,), bias, 1.0).sum().backward()
     except Exception as error:  # a compiler, a driver or Triton may fail in whatever way
         reason = (str(error).splitlines() or [""])[0]
         warnings.warn(
@@ -115,6 +121,18 @@ def is_usable(device: torch.device, dtype: torch.dtype, feature_dim: int, channe
         )
         return False
     return True
+
+
+def _add(bias: Tensor | None, temperature: float) -> Callable[..., Tensor] | None:
+    """What changes a similarity that is divided by the temperature already."""
+    if bias is None:
+        return None
+    added = _to_tiles(bias[:, :, None].float() / temperature)[:, 0, :, 0]
+
+    def change(similarity: Tensor, batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return similarity + added[batch, key]
+
+    return change
 
 
 @cache

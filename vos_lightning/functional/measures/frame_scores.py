@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vos_lightning.functional.bitmaps import pack
-from vos_lightning.functional.contour import contour_accuracy, packed_contour_accuracy, tolerance
-from vos_lightning.functional.mask_pairs import is_on_device
-from vos_lightning.functional.region import packed_region_similarity, region_similarity
+from vos_lightning.functional.measures.bitmaps import pack
+from vos_lightning.functional.measures.contour import contour_accuracy, packed_contour_accuracy, tolerance
+from vos_lightning.functional.measures.mask_pairs import is_on_device
+from vos_lightning.functional.measures.region import packed_region_similarity, region_similarity
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vos_lightning.functional.mask_pairs import Mask
-
-VOID = 255
+    from vos_lightning.functional.measures.mask_pairs import Mask
 
 
 class FrameScores(NamedTuple):
@@ -35,21 +33,6 @@ class FrameScores(NamedTuple):
     F: NDArray[np.float64]
     predicted: NDArray[np.bool_]
     given: NDArray[np.bool_]
-
-
-def object_ids(first_target: Mask) -> list[int]:
-    """Ids of the objects to score: 1 to the largest id of the first mask, as the official code takes them.
-
-    255 is void beside other ids, and the one object where it is the only id. Ids that no later mask holds either are
-    gaps in the numbering; who scores a sequence leaves them out at its end.
-
-    Args:
-        first_target: (H, W) ids, array or tensor.
-    """
-    largest = int((first_target * (first_target != VOID)).max())
-    if largest == 0 and int(first_target.max()) == VOID:
-        return [VOID]
-    return list(range(1, largest + 1))
 
 
 def score_frame(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vos_lightning.functional.statistics import decay, recall, statistics
+from vos_lightning.functional.measures.statistics import decay, recall, statistics
 
 
 def official_decay(values):

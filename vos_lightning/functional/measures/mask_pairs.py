@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from vos_lightning.functional.bitmaps import Words, pack
+from vos_lightning.functional.measures.bitmaps import Words, pack
 
 if TYPE_CHECKING:
     from torch import Tensor

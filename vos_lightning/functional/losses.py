@@ -1,8 +1,52 @@
-"""What the adapter minimises: weighted cross entropy and Dice; objects that are not known yet cost nothing."""
+"""The losses of both papers: reconstruction, tags, and the adapter's."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+def reconstruction_loss(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """Huber loss of SSVOS eq. 3 with MAST's scale: smooth L1 on 20 times the colours, mean over all pixels."""
+    return F.smooth_l1_loss(reconstruction * 20, target * 20)
+
+
+def cutout_reconstruction_loss(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """Huber loss with threshold 1, mean over all pixels and channels (CT-VOS eqs. 2 and 3), in float32.
+
+    Args:
+        reconstruction: of the current frame, (B, 3, H, W).
+        target: the current frame with the cutout, in [-1, 1], (B, 3, H, W).
+    """
+    return F.huber_loss(reconstruction.float(), target.float(), delta=1.0)
+
+
+def tag_pull_loss(inside: Tensor) -> Tensor:
+    """Variance of the tags of cutout pixels, mean over clips (L_cp; CT-VOS eqs. 4 and 5): (B, M) -> ()."""
+    return (inside - inside.mean(1, keepdim=True)).square().mean()
+
+
+def tag_push_loss(inside: Tensor, outside: Tensor, margin: float = 0.5) -> Tensor:
+    """What the mean tags of the two groups lack to be a margin apart, mean over clips (L_rp; CT-VOS eq. 6).
+
+    Args:
+        inside: tags of cutout pixels, (B, M).
+        outside: tags of other pixels, (B, M).
+        margin: G; the paper doesn't tell its value.
+    """
+    return (margin - (outside.mean(1) - inside.mean(1)).abs()).clamp(min=0).mean()
+
+
+def tag_bce_loss(inside: Tensor, outside: Tensor) -> Tensor:
+    """Binary cross entropy with 0 in the cutout and 1 elsewhere, which the tag losses beat (CT-VOS Table 6).
+
+    Args:
+        inside: tags of cutout pixels, (B, M).
+        outside: tags of other pixels, (B, M).
+    """
+    with torch.autocast(inside.device.type, enabled=False):
+        tags = torch.cat([inside.float(), outside.float()], dim=1)
+        target = torch.cat([torch.zeros_like(inside), torch.ones_like(outside)], dim=1)
+        return F.binary_cross_entropy(tags, target.float())
 
 
 def adapter_loss(logits: Tensor, labels: Tensor, weights: Tensor, known: Tensor | None = None) -> Tensor:
