@@ -3,13 +3,16 @@
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "vos_lightning"
 
-# part -> parts that it may import; `errors` is everyone's
+# everyone may import these, and they import nothing of ours
+GROUND = {"batches", "errors", "ids", "lazy"}
+# part -> parts that it may import
 ALLOWED = {
     "functional": set(),
     "io": set(),
@@ -25,10 +28,14 @@ ALLOWED = {
     "commands": {"functional", "io", "metrics", "evaluation", "inference", "data", "tasks", "callbacks"},
     "lightning_cli": {"io", "data", "tasks", "callbacks"},
     "cli": {"commands", "lightning_cli", "io"},
-    "batches": set(),
-    "errors": set(),
+    **{part: set() for part in GROUND},
     "__main__": {"cli"},
     "__init__": {"inference", "tasks"},
+}
+# room of a part -> rooms and modules of the same part that it may import
+ROOMS: dict[str, set[str]] = {
+    "functional.attention": set(),
+    "functional.measures": set(),
 }
 LIGHTNING = {"tasks", "callbacks", "commands", "lightning_cli"}
 FORBIDDEN = {"torchvision", "timm", "segmentation_models_pytorch"}
@@ -55,9 +62,34 @@ def test_nobody_imports_upward(path):
         root, *rest = name.split(".")
         assert root not in FORBIDDEN, f"{path} imports {root}"
         if root == "vos_lightning" and rest[0] in ALLOWED:
-            assert rest[0] in {part, "batches", "errors"} | ALLOWED[part], f"{path} imports {name}"
+            assert rest[0] in {part} | GROUND | ALLOWED[part], f"{path} imports {name}"
         if root in ("pytorch_lightning", "lightning"):
             assert part in LIGHTNING or "datamodules" in path.parts, f"{path} imports Lightning"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_of_a_part_import_what_they_may(room):
+    part = room.split(".")[0]
+    allowed = tuple(f"vos_lightning.{part}.{one}." for one in {room.split(".")[1]} | ROOMS[room])
+    modules = sorted((PACKAGE / room.replace(".", "/")).rglob("*.py"))
+    assert modules, f"there is no room {room}"
+    for path in modules:
+        for name in imports_of(path):
+            assert not name.startswith(f"vos_lightning.{part}.") or f"{name}.".startswith(allowed), (
+                f"{path} imports {name}"
+            )
+
+
+LAZY = [path for path in MODULES if path.name == "__init__.py" and "lazy_names" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("path", LAZY, ids=lambda path: path.parent.name)
+def test_packages_have_the_names_that_they_list(path):
+    package = import_module(".".join(["vos_lightning", *path.parent.relative_to(PACKAGE).parts]))
+    assert {*dir(package)} == {*package.__all__} - {"__version__"}
+    assert all(getattr(package, name) is not None for name in package.__all__)
+    with pytest.raises(AttributeError, match=f"{package.__name__}.* has no attribute 'nothing'"):
+        package.nothing  # noqa: B018
 
 
 def run_python(code: str) -> str:
@@ -83,6 +115,8 @@ from vos_lightning.data import DAVISDataModule, YouTubeVOSDataModule, KineticsDa
 from vos_lightning.data import VideoFolderDataModule, ImageFolderDataModule, SyntheticDataModule
 from vos_lightning.metrics import RegionSimilarity, ContourAccuracy, JFMeasure
 from vos_lightning.functional import local_attention, region_similarity, contour_accuracy
+from vos_lightning.inference import VideoSegmenter
+from vos_lightning.tasks import MAST, CTVOS, OnlineAdapter
 print(callable(local_attention))
 """
     assert run_python(code).strip() == "True"

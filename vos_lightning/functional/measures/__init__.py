@@ -8,23 +8,18 @@ if TYPE_CHECKING:
     from vos_lightning.functional.measures.contour import contour_accuracy
     from vos_lightning.functional.measures.frame_scores import FrameScores, score_frame
     from vos_lightning.functional.measures.region import region_similarity
-    from vos_lightning.functional.measures.statistics import Statistics, statistics
 
 __all__ = [
     "FrameScores",
-    "Statistics",
     "contour_accuracy",
     "region_similarity",
     "score_frame",
-    "statistics",
 ]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     FrameScores="frame_scores",
-    Statistics="statistics",
     contour_accuracy="contour",
     region_similarity="region",
     score_frame="frame_scores",
-    statistics="statistics",
 )
