@@ -10,12 +10,7 @@ if TYPE_CHECKING:
     from vos_lightning.inference.propagation import Propagator
     from vos_lightning.inference.segmenter import VideoSegmenter
 
-__all__ = [
-    "AdapterSettings",
-    "CutoutPropagator",
-    "Propagator",
-    "VideoSegmenter",
-]
+__all__ = ["AdapterSettings", "CutoutPropagator", "Propagator", "VideoSegmenter"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
