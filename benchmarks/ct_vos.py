@@ -53,7 +53,7 @@ def tracking(config: str, objects: int, size: tuple[int, int], device_name: str,
     settings = yaml.safe_load((EXAMPLES / config).read_text(encoding="utf-8"))
     device = torch.device(device_name)
     model = CTVOS(**settings["model"]["init_args"]).to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    propagator = model.propagator()
+    propagator = model.tracker().propagator()
     columns = torch.arange(size[1], device=device) * (2 * objects + 1) // size[1]
     mask = torch.where(columns % 2 == 1, columns // 2 + 1, 0).expand(size)
     frame = torch.randint(0, 256, (3, *size), dtype=torch.uint8, device=device)

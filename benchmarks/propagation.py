@@ -2,8 +2,9 @@
 
     python benchmarks/propagation.py [--quick] [--size 480 854] [--threads 1] [--clock cpu] [--device cuda --bf16]
 
-The network has random weights, since its speed doesn't depend on them; the video is noise, which is as good as any.
-What is not network and attention is conversion to Lab, upsampling to masks and the memory.
+Times the tracker as it is used: weights, size limit and readout are those of `--weights`. The video is noise, which is
+as good as any. What is not network and attention is conversion to Lab, upsampling to masks, mutual matches and the
+memory.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import torch
 from _measure import Program, alternate, clock_by_name, machine, print_table, rates, synchronised
 
 from vos_lightning.functional.attention import local_attention
-from vos_lightning.inference.propagation import PropagationSettings, Propagator
-from vos_lightning.models.reconstruction import ReconstructionEncoder
+from vos_lightning.inference.tracking.trackers import ReconstructionTracker
+from vos_lightning.inference.weights import load_tracker
 
 OBJECTS = (1, 8)
 
@@ -27,12 +28,12 @@ def first_mask(height: int, width: int, objects: int) -> torch.Tensor:
     return ids.to(torch.uint8).expand(height, width).contiguous()
 
 
-def tracking(encoder: ReconstructionEncoder, objects: int, options: argparse.Namespace) -> Program:
+def tracking(tracker: ReconstructionTracker, objects: int, options: argparse.Namespace) -> Program:
     """One more frame of a video whose memory is full."""
     height, width = options.size
     device = torch.device(options.device)
     frames = torch.randint(0, 256, (8, 3, height, width), dtype=torch.uint8, device=device)
-    propagator = Propagator(encoder, settings=PropagationSettings(topk=options.topk))
+    propagator = tracker.propagator()
     count = 0
 
     def step() -> None:
@@ -42,18 +43,21 @@ def tracking(encoder: ReconstructionEncoder, objects: int, options: argparse.Nam
             propagator.step(frames[count % len(frames)], mask)
         count += 1
 
-    for _ in range(PropagationSettings().policy.horizon + 1):
+    for _ in range(tracker.settings.horizon + 1):
         step()
     return synchronised(step, device)
 
 
-def parts(encoder: ReconstructionEncoder, options: argparse.Namespace) -> dict[str, Program]:
+def parts(tracker: ReconstructionTracker, options: argparse.Namespace) -> dict[str, Program]:
     """The network alone, and the attention alone for each number of objects."""
-    height, width = (-(-length // encoder.stride) for length in options.size)
-    device, settings = torch.device(options.device), PropagationSettings(topk=options.topk)
-    lab = torch.rand(1, 3, height * encoder.stride, width * encoder.stride, device=device)
-    references = 1 + settings.policy.horizon
-    features = torch.nn.functional.normalize(torch.randn(references + 1, 64, height, width, device=device), dim=1)
+    device, settings = torch.device(options.device), tracker.settings
+    encoder = tracker.propagator().encoder
+    scale = min(1.0, (settings.max_size or 10**9) / max(options.size))
+    height, width = (-(-round(length * scale) // 4) for length in options.size)
+    lab = torch.rand(1, 3, 4 * height, 4 * width, device=device)
+    references = 1 + len(settings.offsets)
+    channels = encoder(lab[..., :32, :32]).shape[1]
+    features = torch.nn.functional.normalize(torch.randn(references + 1, channels, height, width, device=device), dim=1)
 
     @torch.no_grad()
     def encode() -> None:
@@ -63,7 +67,7 @@ def parts(encoder: ReconstructionEncoder, options: argparse.Namespace) -> dict[s
     def attend(objects: int) -> Program:
         values = torch.rand(1, references, objects + 1, height, width, device=device)
         arguments = features[:1], features[None, 1:], values, settings.radius
-        return lambda: local_attention(*arguments, topk=settings.topk, temperature=settings.temperature)
+        return lambda: local_attention(*arguments, topk=settings.topk, temperature=tracker.temperature)
 
     attending = {f"attention, K {k}": synchronised(attend(k), device) for k in OBJECTS}
     return {"network": synchronised(encode, device), **attending}
@@ -74,8 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="240p, two rounds")
     parser.add_argument("--size", type=int, nargs=2, default=(480, 854), metavar=("HEIGHT", "WIDTH"))
-    parser.add_argument("--width", type=float, default=0.5, help="multiplies the network's channels; 1 is the paper's")
-    parser.add_argument("--topk", type=lambda text: None if text == "none" else int(text), default=10)
+    parser.add_argument("--weights", default="default", help="'default', 'lab', or a file of MAST")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu only with --threads 1")
@@ -86,9 +89,11 @@ def main() -> None:
     if options.quick:
         options.size, options.rounds = (240, 426), 2
     device = torch.device(options.device)
-    encoder = ReconstructionEncoder(options.width).to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    tracked = {f"frame, K {k}": tracking(encoder, k, options) for k in OBJECTS}
-    programs = {**machine(device), **parts(encoder, options), **tracked}
+    tracker = load_tracker(options.weights)
+    assert isinstance(tracker, ReconstructionTracker), "weights of MAST"
+    tracker.to(device)
+    tracked = {f"frame, K {k}": tracking(tracker, k, options) for k in OBJECTS}
+    programs = {**machine(device), **parts(tracker, options), **tracked}
     times = alternate(programs, options.rounds, clock_by_name(options.clock))
     flops, copied = rates(times)
     frame = times[f"frame, K {OBJECTS[0]}"]
@@ -98,7 +103,9 @@ def main() -> None:
         if name not in machine(device)
     ]
     height, width = options.size
-    title = f"{width}×{height}, R 5, radius 12, top-{options.topk}: {flops / 1e9:.0f} Gflop/s, {copied / 1e9:.1f} GB/s"
+    title = (
+        f"{width}×{height}, {options.weights}, {tracker.settings}: {flops / 1e9:.0f} Gflop/s, {copied / 1e9:.1f} GB/s"
+    )
     print_table(title, ["", "ms", "of a frame with one object"], rows)
     print(f"\n{1 / frame:.2f} frames per second")
 

@@ -7,8 +7,8 @@ on. Writes ablations.json and ablations.png. With `--pairwise default` (or a che
 not trained but taken from there, which shows what a memory adds to a model that has learned for long.
 
 What differs from the paper: the training videos, the number of steps, batch and crops, half of the channels, and
-normalised features with a temperature and top-10; the memory is encoded by the trained encoder (--test-momentum: by the
-momentum encoder, as in the paper). The other things that this library adds in inference are off. In
+normalised features with a temperature and top-10; the memory is encoded by the trained encoder
+(--momentum-encoder: by the momentum encoder, as in the paper). What else this library adds in inference is off. In
 "+ memory", one encoder learns from queries and references of clips of six frames; "images" are the first frames of the
 same videos. The paper has no row for the pairwise stage trained on for as many steps as the memory's takes.
 """
@@ -26,6 +26,7 @@ from PIL import Image
 from vos_lightning import MAST
 from vos_lightning.callbacks.checkpoints import LastCheckpoint
 from vos_lightning.data import DAVISDataModule, ImageFolderDataModule, VideoFolderDataModule
+from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.io.files import list_files
 from vos_lightning.io.frames import open_frames
 
@@ -119,13 +120,19 @@ def first_frames(clips: Path, folder: Path) -> Path:
 
 def score(weights: str, recent: int, options: argparse.Namespace) -> float:
     """J&F in percent with the first frame and some recent ones in the memory."""
-    readout = {"reference_offsets": list(range(1, recent + 1)), "topk": 10, "colour_weight": 0.0, "follow": False}
-    readout |= {"mutual_weight": 0.0, "test_max_size": options.max_size}
-    readout["test_momentum"] = options.test_momentum
+    tracking = TrackingSettings(
+        topk=10,
+        offsets=tuple(range(1, recent + 1)),
+        follow=False,
+        colour_weight=0.0,
+        mutual_weight=0.0,
+        momentum_encoder=options.momentum_encoder,
+        max_size=options.max_size,
+    )
     if weights == options.pairwise:
-        model = MAST(width=options.width, init_from=weights, **readout)
+        model = MAST(width=options.width, init_from=weights, tracking=tracking)
     else:
-        model = MAST.load_from_checkpoint(weights, map_location="cpu", **readout)
+        model = MAST.load_from_checkpoint(weights, map_location="cpu", tracking=tracking)
     data = DAVISDataModule(str(options.davis), year=options.year, sequences=options.sequences)
     trainer = pl.Trainer(precision="bf16-mixed", enable_checkpointing=False, **QUIET)
     return 100 * trainer.test(model, data, verbose=False)[0]["test/JF"]
@@ -162,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--crop-scale", type=float, nargs=2, default=(0.15, 1.0), help="shares of a frame's area")
     parser.add_argument("--momentum", type=float, default=0.999, help="m of eq. 8; fewer steps want a lower one")
     parser.add_argument(
-        "--test-momentum", action="store_true", help="encode the memory by the momentum encoder, as in the paper"
+        "--momentum-encoder", action="store_true", help="encode the memory by the momentum encoder, as in the paper"
     )
     parser.add_argument("--width", type=float, default=0.5, help="of the network; 1 in the paper")
     parser.add_argument("--max-size", type=int, help="scale frames down to this for scoring")

@@ -33,17 +33,25 @@ class Row(NamedTuple):
     paper: tuple[float, float, float]
 
 
+NO_TAGS = {"tags": {"loss": "none"}}
+
 ROWS = (
-    Row((3,), "without cutout", {"cutout": "none", "tag_loss": "none"}, {"zoom_levels": ()}, (59.7, 58.4, 60.9)),
-    Row((3,), "with cutout", {"tag_loss": "none"}, {"zoom_levels": ()}, (63.9, 63.6, 64.2)),
+    Row(
+        (3,),
+        "without cutout",
+        {"cutout": {"shape": "none"}} | NO_TAGS,
+        {"zoom_levels": ()},
+        (59.7, 58.4, 60.9),
+    ),
+    Row((3,), "with cutout", NO_TAGS, {"zoom_levels": ()}, (63.9, 63.6, 64.2)),
     Row((3,), "+ tagging", {}, {"zoom_levels": ()}, (66.3, 65.9, 66.7)),
     Row((3, 4, 5, 6, 7), "+ zoom: the full model", {}, {"zoom_levels": ZOOM}, (68.2, 67.1, 69.2)),
-    Row((4,), "rectangle", {"cutout": "rectangle"}, {"zoom_levels": ZOOM}, (67.9, 66.7, 69.1)),
-    Row((4,), "triangle", {"cutout": "triangle"}, {"zoom_levels": ZOOM}, (67.3, 66.0, 68.5)),
-    Row((4,), "circle", {"cutout": "circle"}, {"zoom_levels": ZOOM}, (67.1, 65.9, 68.2)),
-    Row((5,), "pull only", {"tag_loss": "pull"}, {"zoom_levels": ZOOM}, (65.6, 66.8, 64.4)),
-    Row((5,), "push only", {"tag_loss": "push"}, {"zoom_levels": ZOOM}, (66.7, 65.8, 67.5)),
-    Row((6,), "cross entropy", {"tag_loss": "bce"}, {"zoom_levels": ZOOM}, (65.9, 66.2, 65.5)),
+    Row((4,), "rectangle", {"cutout": {"shape": "rectangle"}}, {"zoom_levels": ZOOM}, (67.9, 66.7, 69.1)),
+    Row((4,), "triangle", {"cutout": {"shape": "triangle"}}, {"zoom_levels": ZOOM}, (67.3, 66.0, 68.5)),
+    Row((4,), "circle", {"cutout": {"shape": "circle"}}, {"zoom_levels": ZOOM}, (67.1, 65.9, 68.2)),
+    Row((5,), "pull only", {"tags": {"loss": "pull"}}, {"zoom_levels": ZOOM}, (65.6, 66.8, 64.4)),
+    Row((5,), "push only", {"tags": {"loss": "push"}}, {"zoom_levels": ZOOM}, (66.7, 65.8, 67.5)),
+    Row((6,), "cross entropy", {"tags": {"loss": "bce"}}, {"zoom_levels": ZOOM}, (65.9, 66.2, 65.5)),
     Row((7,), "3 frames zoomed", {}, {"zoom_levels": ZOOM, "zoom_frames": 3}, (67.7, 66.5, 68.9)),
     Row((7,), "5 frames zoomed", {}, {"zoom_levels": ZOOM, "zoom_frames": 5}, (67.6, 66.3, 68.9)),
 )

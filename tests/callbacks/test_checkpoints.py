@@ -15,7 +15,7 @@ from vos_lightning.callbacks.checkpoints.random_state import RandomState
 from vos_lightning.data import SyntheticDataModule
 from vos_lightning.errors import CorruptFileError, VOSError
 
-TINY = {"width": 0.125, "feature_dim": 16, "radius": 2, "test_radius": 2, "halve_lr_at": [8, 24]}
+TINY = {"width": 0.125, "feature_dim": 16, "radius": 2, "tracking": {"radius": 2}, "halve_lr_at": [8, 24]}
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
 
 

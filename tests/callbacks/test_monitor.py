@@ -33,7 +33,7 @@ def fit(*callbacks, steps=4, **options):
         max_steps=steps,
         **QUIET | {"limit_val_batches": 0} | options,
     )
-    model = MAST(width=0.125, feature_dim=16, radius=2, test_radius=2)
+    model = MAST(width=0.125, feature_dim=16, radius=2, tracking={"radius": 2})
     trainer.fit(model, module)
     return model, [row for _, row in logger.rows]
 

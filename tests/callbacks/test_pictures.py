@@ -15,6 +15,7 @@ from vos_lightning.data import SyntheticDataModule
 from vos_lightning.io.frames import VideoFile
 from vos_lightning.io.overlay import overlay
 
+TINY = {"width": 0.125, "feature_dim": 16, "radius": 2, "tracking": {"radius": 2}}
 QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False, "logger": False}
 
 
@@ -35,7 +36,7 @@ def module():
 
 def fit(folder, *callbacks):
     pl.seed_everything(3, verbose=False)
-    model = Drawing(width=0.125, feature_dim=16, radius=2, test_radius=2)
+    model = Drawing(**TINY)
     trainer = pl.Trainer(
         accelerator="cpu",
         default_root_dir=folder,
@@ -97,7 +98,7 @@ def test_the_table_has_means_over_the_objects_of_each_sequence(tmp_path):
 
 def test_the_table_of_a_test_run_agrees_with_its_scores(tmp_path):
     trainer = pl.Trainer(accelerator="cpu", default_root_dir=tmp_path, callbacks=[ScoreTable()], **QUIET)
-    (scores,) = trainer.test(MAST(width=0.125, feature_dim=16, radius=2, test_radius=2), module(), verbose=False)
+    (scores,) = trainer.test(MAST(**TINY), module(), verbose=False)
     rows = [line.split(",") for line in (tmp_path / "test_sequences.csv").read_text().splitlines()]
     assert rows[0] == ["step", "sequence", "objects", "frames", "J", "F", "JF"]
     assert np.mean([float(row[6]) for row in rows[1:]]) == pytest.approx(scores["test/JF"])
@@ -106,7 +107,7 @@ def test_the_table_of_a_test_run_agrees_with_its_scores(tmp_path):
 def test_predict_writes_an_overlay_video_of_each_sequence(tmp_path):
     writer = PredictionWriter(str(tmp_path / "masks"), overlay=True)
     trainer = pl.Trainer(accelerator="cpu", default_root_dir=tmp_path, callbacks=[writer], **QUIET)
-    trainer.predict(MAST(width=0.125, feature_dim=16, radius=2, test_radius=2), module(), return_predictions=False)
+    trainer.predict(MAST(**TINY), module(), return_predictions=False)
     for name in ("synthetic-1000000", "synthetic-1000001"):
         assert len(VideoFile(tmp_path / "masks" / name / "overlay.mp4")) == 6
         assert len(list((tmp_path / "masks" / name).glob("*.png"))) == 6

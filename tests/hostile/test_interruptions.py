@@ -183,7 +183,7 @@ def fit_with_a_loader(start, tmp_path, *more, **options):
     Returns:
         The process, and the id of its loader.
     """
-    network = {"width": 0.0625, "feature_dim": 16, "radius": 2, "test_radius": 3}
+    network = {"width": 0.0625, "feature_dim": 16, "radius": 2, "tracking": {"radius": 3}}
     data = {"batch_size": 2, "num_workers": 1, "size": [32, 48], "short_side": 32, "crop_size": 32}
     data |= {"num_videos": 4, "num_val_videos": 1, "num_frames": 5, "clips_per_video": 100}
     trainer = {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False, "logger": False}

@@ -6,7 +6,8 @@ import torch
 
 from vos_lightning import CTVOS, VideoSegmenter
 from vos_lightning.errors import VOSError
-from vos_lightning.inference.trackers import CutoutTracker
+from vos_lightning.inference.tracking.settings import TrackingSettings
+from vos_lightning.inference.tracking.trackers import CutoutTracker
 from vos_lightning.inference.weights import load_tracker, save_tracker
 
 HPARAMS = {
@@ -15,11 +16,7 @@ HPARAMS = {
     "key_dim": 8,
     "value_dim": 16,
     "temperature": 0.07,
-    "test_radius": 2,
-    "topk": 3,
-    "reference_offsets": [1, 3],
-    "test_max_size": 40,
-    "follow": True,
+    "tracking": TrackingSettings(2, 3, (1, 3), mutual_weight=0.0, max_size=40),
 }
 
 
@@ -30,23 +27,23 @@ def model():
 
 
 def checkpoint(model, path):
-    torch.save({"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}, path)
+    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
+    model.on_save_checkpoint(content)
+    torch.save(content, path)
     return path
 
 
 def test_a_checkpoint_gives_its_network_and_settings(model, tmp_path):
     tracker = load_tracker(checkpoint(model, tmp_path / "model.ckpt"))
     assert isinstance(tracker, CutoutTracker)
-    settings = tracker.settings
-    assert (settings.radius, settings.topk, settings.follow, settings.policy.offsets) == (2, 3, True, (1, 3))
-    assert tracker.max_size == 40
+    assert tracker.settings == HPARAMS["tracking"]
     assert (tracker.network.stride, tracker.network.temperature) == (8, 0.07)
     for name, value in model.network.state_dict().items():
         assert torch.equal(tracker.network.state_dict()[name], value), name
 
 
 def test_safetensors_hold_half_precision_of_the_same(model, tmp_path):
-    save_tracker(tmp_path / "model.safetensors", model.state_dict(), dict(model.hparams))
+    save_tracker(tmp_path / "model.safetensors", model.state_dict(), dict(model.hparams), model.task)
     tracker = load_tracker(tmp_path / "model.safetensors")
     assert tracker.settings == load_tracker(checkpoint(model, tmp_path / "model.ckpt")).settings
     for name, value in model.network.state_dict().items():
@@ -57,7 +54,7 @@ def test_the_segmenter_gives_the_masks_of_the_task(model, tmp_path, moving_squar
     frames, truth = moving_square
     segmenter = VideoSegmenter(checkpoint(model, tmp_path / "model.ckpt"), device="cpu")
     masks = list(segmenter.segment(frames, truth[0]))
-    propagator = model.eval().propagator()
+    propagator = model.eval().tracker().propagator()
     for t, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
         given = torch.from_numpy(truth[0]) if t == 0 else None
         assert np.array_equal(propagator.step(torch.from_numpy(frame).permute(2, 0, 1), given).numpy(), mask)

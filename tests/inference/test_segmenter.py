@@ -8,6 +8,7 @@ from PIL import Image
 from vos_lightning import VideoSegmenter
 from vos_lightning.errors import MaskError, VOSError
 from vos_lightning.inference.segmenter import as_mask
+from vos_lightning.inference.tracking.uncertainty import expected_region_similarity
 from vos_lightning.io.masks import write_mask
 from vos_lightning.io.writers import VideoWriter
 
@@ -87,6 +88,78 @@ def test_an_object_added_later_leaves_the_track_of_the_first(segmenter, moving_s
     for mask, expected in zip(both, alone, strict=True):
         assert overlap(mask == 9, expected == 9) > 0.97
     assert all(4 not in mask for mask in segmenter.segment(frames, truth[0]))  # the next video starts afresh
+
+
+def late_object(truth):
+    late = np.zeros_like(truth[0])
+    late[45:58, 60:80] = 4
+    return late
+
+
+def test_an_object_added_while_a_video_is_segmented_joins_this_one_and_no_other(segmenter, moving_square):
+    frames, truth = moving_square
+    masks = segmenter.segment(frames, truth[0])
+    first = [next(masks), next(masks)]
+    segmenter.add_object(late_object(truth), at=3)
+    both = first + list(masks)
+    assert [4 in mask for mask in both] == [False, False, False, True, True, True]
+    assert all(4 not in mask for mask in segmenter.segment(frames, truth[0]))
+
+
+def test_an_object_for_a_frame_that_was_tracked_already_is_refused(segmenter, moving_square):
+    frames, truth = moving_square
+    masks = segmenter.segment(frames, truth[0])
+    next(masks), next(masks)
+    with pytest.raises(MaskError, match="frame 1, which was tracked already"):
+        segmenter.add_object(late_object(truth), at=1)
+    masks.close()
+
+
+@pytest.mark.parametrize("ending", ["refused mask", "closed", "abandoned", "failed"])
+def test_an_object_does_not_leak_into_the_next_video(segmenter, moving_square, ending):
+    frames, truth = moving_square
+    segmenter.add_object(late_object(truth), at=2)
+    if ending == "refused mask":
+        with pytest.raises(MaskError):
+            segmenter.segment(frames, np.zeros_like(truth[0]))
+    elif ending == "failed":
+        with pytest.raises(VOSError):
+            list(segmenter.segment([frames[0], "no frame"], truth[0]))
+    else:
+        masks = segmenter.segment(frames, truth[0])
+        next(masks)
+        if ending == "closed":
+            masks.close()
+        del masks
+    assert all(4 not in mask for mask in segmenter.segment(frames, truth[0]))
+
+
+def test_an_object_added_after_a_video_waits_for_the_next(segmenter, moving_square):
+    frames, truth = moving_square
+    assert len(list(segmenter.segment(frames, truth[0]))) == 6
+    segmenter.add_object(late_object(truth), at=2)
+    assert 4 in list(segmenter.segment(frames, truth[0]))[2]
+
+
+def test_steps_backward_follow_an_object_to_the_start(segmenter, moving_square):
+    frames, truth = moving_square
+    track = segmenter.tracker()
+    masks = [track.step(frame, truth[-1] if t == 0 else None) for t, frame in enumerate(frames[::-1])]
+    assert track.object_ids == [9]
+    assert overlap(masks[-1] == 9, truth[0] == 9) > 0.7
+
+
+def test_uncertainty_is_what_the_remembered_probabilities_doubt(segmenter, moving_square):
+    frames, truth = moving_square
+    track = segmenter.tracker()
+    track.step(frames[0], truth[0])
+    assert track.uncertainty == {9: 0.0}
+    for t, frame in enumerate(frames[1:], start=1):
+        track.step(frame)
+        probs = track._propagator._memory.read([t])[1][0, 0, 1:]
+        expected = 1 - expected_region_similarity(probs).item()
+        assert 0 < expected < 0.5
+        assert track.uncertainty == {9: pytest.approx(expected)}
 
 
 def test_void_beside_ids_is_not_followed_and_alone_it_is_an_object(segmenter, moving_square):

@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 MODELS = {
     "mast": {
         "class_path": "vos_lightning.MAST",
-        "init_args": {"width": 0.125, "feature_dim": 16, "radius": 2, "test_radius": 3, "learning_rate": 3e-3},
+        "init_args": {"width": 0.125, "feature_dim": 16, "radius": 2, "tracking": {"radius": 3}, "learning_rate": 3e-3},
     },
 }
 MODELS["memory"] = {

@@ -10,7 +10,10 @@ import yaml
 from vos_lightning.cli import main
 
 CONFIG = {
-    "model": {"class_path": "vos_lightning.MAST", "init_args": {"width": 0.125, "radius": 2, "test_radius": 2}},
+    "model": {
+        "class_path": "vos_lightning.MAST",
+        "init_args": {"width": 0.125, "radius": 2, "tracking": {"radius": 2}},
+    },
     "data": {
         "class_path": "vos_lightning.data.SyntheticDataModule",
         "init_args": {"batch_size": 2, "num_workers": 0, "size": [32, 48], "short_side": 32, "crop_size": 32},

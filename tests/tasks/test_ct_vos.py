@@ -87,7 +87,7 @@ def test_the_target_is_the_current_frame_with_the_cutout():
     ],
 )
 def test_the_loss_is_the_sum_of_its_logged_terms(tag_loss, terms):
-    model, logged = quiet(tag_loss=tag_loss, tag_weight=0.7)
+    model, logged = quiet(tags={"loss": tag_loss, "weight": 0.7})
     loss = model.training_step(batch(), 0)
     assert set(logged) == {"train/loss", "train/reconstruction"} | {f"train/{term}" for term in terms}
     parts = sum(value for name, value in logged.items() if name != "train/loss")
@@ -95,7 +95,7 @@ def test_the_loss_is_the_sum_of_its_logged_terms(tag_loss, terms):
 
 
 def test_lambda_margin_and_pixels_are_used():
-    model, logged = quiet(tag_weight=3.0, tag_margin=0.9, tag_pixels=7)
+    model, logged = quiet(tags={"weight": 3.0, "margin": 0.9, "pixels": 7})
     model.training_step(batch(), 0)
     output = model(batch())
     inside, outside = sample_tags(output["tags"], output["cutout"], SEEDS, 7)
@@ -107,17 +107,17 @@ def test_lambda_margin_and_pixels_are_used():
 
 @pytest.mark.parametrize("cutout", ["square", "rectangle", "circle", "triangle"])
 def test_all_shapes_can_be_lost(cutout):
-    model, _ = quiet(cutout=cutout, cutout_side=0.4)
+    model, _ = quiet(cutout={"shape": cutout, "side": 0.4})
     assert torch.equal(model(batch())["cutout"], cutout_masks(SEEDS, (32, 32), cutout, 0.4))
 
 
 def test_without_cutout_nothing_is_lost_and_tags_are_refused():
-    model, _ = quiet(cutout="none", tag_loss="none")
+    model, _ = quiet(cutout={"shape": "none"}, tags={"loss": "none"})
     output = model(batch())
     assert not output["cutout"].any()
     torch.testing.assert_close(output["target"], rgb_to_lab(batch()["frames"][:, -1]))
     with pytest.raises(VOSError, match="tags need a cutout"):
-        CTVOS(**TINY, cutout="none")
+        CTVOS(**TINY, cutout={"shape": "none"})
 
 
 def test_label_share_gives_values_of_minus_one_and_one_and_leaves_queries_and_keys():
@@ -240,7 +240,7 @@ def trainer(path, **options):
 
 def test_fit_with_zoom_validation_and_a_checkpoint_that_loads_alone(tmp_path, davis_tree):
     run = trainer(tmp_path, max_epochs=1, precision="bf16-mixed", log_every_n_steps=1)
-    model = CTVOS(**TINY, learning_rate=1e-3, cosine=True, topk=3, test_radius=2)
+    model = CTVOS(**TINY, learning_rate=1e-3, cosine=True, tracking={"radius": 2, "topk": 3, "mutual_weight": 0.0})
     run.fit(model, data(zoom_levels=(1.5, 2.0)))
     logged = {"train/loss", "train/reconstruction", "train/tag_pull", "train/tag_push", "val/J", "val/F", "val/JF"}
     assert set(run.callback_metrics) >= logged

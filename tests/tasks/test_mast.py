@@ -10,9 +10,12 @@ from vos_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from vos_lightning.data import DAVISDataModule, SyntheticDataModule
 from vos_lightning.errors import VOSError
 from vos_lightning.functional.colour import rgb_to_lab
+from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.io.masks import read_mask
+from vos_lightning.models.colour_mix import ColourMix
 
-TINY = {"width": 0.125, "feature_dim": 16, "radius": 3, "test_radius": 3}
+SMALL = {"width": 0.125, "feature_dim": 16, "radius": 3}
+TINY = SMALL | {"tracking": {"radius": 3}}
 SEEDS = torch.tensor([3, 4])
 
 
@@ -196,24 +199,24 @@ def test_predict_keeps_the_required_frames_only(davis_tree):
 
 
 def test_masks_are_propagated_as_the_hyper_parameters_say():
-    options = {"given_radius": 9, "topk": None, "follow": False, "reference_offsets": [1, 5], "colour_weight": 0.25}
-    settings = MAST(**TINY, **options).propagator().settings
-    assert settings.policy.offsets == (1, 5)
-    assert settings.policy.given_radius == 9
-    assert (settings.radius, settings.topk, settings.follow, settings.colour_weight) == (3, None, False, 0.25)
+    settings = TrackingSettings(3, None, (1, 5), given_radius=9, follow=False, colour_weight=0.25)
+    propagator = MAST(**SMALL, tracking=settings).tracker().propagator()
+    assert propagator.settings == settings
+    assert isinstance(propagator.encoder, ColourMix)
     # raw dot products have no scale that colours could share
-    assert MAST(**TINY, normalize=False).propagator().settings.colour_weight == 0
+    model = MAST(**SMALL, tracking=settings, normalize=False)
+    assert model.tracker().propagator().encoder is model.encoder
 
 
 def test_a_limit_to_the_size_holds_for_the_network_and_masks_keep_the_frames():
-    model = MAST(**TINY, test_max_size=48)
+    model = MAST(**SMALL, tracking=TrackingSettings(3, max_size=48))
     model.eval()
     sizes = []
     model.encoder.register_forward_pre_hook(lambda _, inputs: sizes.append(tuple(inputs[0].shape[-2:])))
     frame = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
     mask = torch.zeros(64, 96, dtype=torch.uint8)
     mask[20:40, 20:60] = 3
-    propagator = model.propagator()
+    propagator = model.tracker().propagator()
     assert propagator.step(frame, mask).shape == propagator.step(frame).shape == (64, 96)
     assert set(sizes) == {(32, 48)}
 
@@ -222,4 +225,4 @@ def test_a_frame_of_another_size_is_told_with_its_sequence():
     frames = [np.zeros((16, 16, 3), np.uint8), np.zeros((16, 24, 3), np.uint8)]
     item = {"sequence": "odd-one", "frames": frames, "prompts": {0: np.eye(16, dtype=np.uint8)}}
     with pytest.raises(VOSError, match="odd-one: frame 1 is 24×16"):
-        list(MAST(**TINY).eval()._propagate(item))
+        list(MAST(**TINY).eval().track(item))

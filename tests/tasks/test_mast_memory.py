@@ -13,7 +13,7 @@ from vos_lightning.data import SyntheticDataModule
 from vos_lightning.errors import VOSError
 from vos_lightning.inference.weights import load_tracker
 
-TINY = {"width": 0.125, "feature_dim": 16, "radius": 3, "test_radius": 3}
+TINY = {"width": 0.125, "feature_dim": 16, "radius": 3, "tracking": {"radius": 3}}
 
 
 def data(batch_size=2):
@@ -111,12 +111,13 @@ def test_the_last_frame_is_the_query_and_all_before_it_are_references():
     assert abs(model._memory_loss(seen.flip(1), colours.flip(1)) - loss) > 1e-3
 
 
-@pytest.mark.parametrize("test_momentum", [True, False])
-def test_stage_two_starts_from_stage_one_and_its_checkpoint_stands_alone(tmp_path, test_momentum):
+@pytest.mark.parametrize("momentum_encoder", [True, False])
+def test_stage_two_starts_from_stage_one_and_its_checkpoint_stands_alone(tmp_path, momentum_encoder):
     stage1 = MAST(**TINY)
     fit(stage1, tmp_path / "one", 2)
     checkpoint = tmp_path / "one" / "last.ckpt"
-    stage2 = MAST(**TINY, momentum=0.999, learning_rate=1e-4, init_from=str(checkpoint), test_momentum=test_momentum)
+    tracking = {"radius": 3, "momentum_encoder": momentum_encoder}
+    stage2 = MAST(**(TINY | {"tracking": tracking}), momentum=0.999, learning_rate=1e-4, init_from=str(checkpoint))
     assert_equal_states(stage2.encoder.state_dict(), stage1.encoder.state_dict())
     assert_equal_states(stage2.momentum_encoder.state_dict(), stage1.encoder.state_dict())
     fit(stage2, tmp_path / "two", 2)
@@ -124,15 +125,13 @@ def test_stage_two_starts_from_stage_one_and_its_checkpoint_stands_alone(tmp_pat
     alone = MAST.load_from_checkpoint(tmp_path / "two" / "last.ckpt", map_location="cpu")
     assert_equal_states(alone.state_dict(), stage2.state_dict())
     tracker = load_tracker(tmp_path / "two" / "last.ckpt")
-    if test_momentum:
-        assert_equal_states(tracker.reference_encoder.state_dict(), stage2.momentum_encoder.state_dict())
-    else:
-        assert tracker.reference_encoder is None
+    assert_equal_states(tracker.reference_encoder.state_dict(), stage2.momentum_encoder.state_dict())
+    assert (tracker.propagator().reference_encoder is not None) == momentum_encoder
     video = torch.randint(0, 255, (3, 3, 32, 32), dtype=torch.uint8)
     mask = torch.zeros(32, 32, dtype=torch.uint8)
     mask[8:20, 8:20] = 1
     masks = VideoSegmenter(tmp_path / "two" / "last.ckpt", device="cpu").segment(video, mask)
-    propagator = stage2.eval().propagator()
+    propagator = stage2.eval().tracker().propagator()
     for t, ids in enumerate(masks):
         assert torch.equal(torch.from_numpy(ids), propagator.step(video[t], mask if t == 0 else None))
 

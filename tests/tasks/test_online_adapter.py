@@ -19,7 +19,7 @@ from vos_lightning.inference.adaptation_network import normalise
 from vos_lightning.inference.adaptation_settings import AdapterSettings
 from vos_lightning.io.masks import write_mask
 
-TINY = {"width": 0.125, "feature_dim": 16, "radius": 3, "test_radius": 3}
+TINY = {"width": 0.125, "feature_dim": 16, "radius": 3, "tracking": {"radius": 3}}
 FEW = AdapterSettings(steps=2, size=32, width=0.125, learning_rate=5e-3, batch_size=2, prior=0.0, min_fit=0.0)
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
 

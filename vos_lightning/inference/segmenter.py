@@ -1,7 +1,9 @@
 """Point at objects in a video and follow them: the library's front door."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import weakref
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from copy import copy
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -13,13 +15,15 @@ from vos_lightning.errors import MaskError, VOSError
 from vos_lightning.ids import given_objects
 from vos_lightning.inference.adaptation import adapt_pairs
 from vos_lightning.inference.adaptation_settings import AdapterSettings
+from vos_lightning.inference.tracking.settings import TrackingSettings
+from vos_lightning.inference.tracking.track import Frame, Track, as_frame, track
 from vos_lightning.inference.weights import load_tracker
 from vos_lightning.io.frames import FrameSource, open_frames
 from vos_lightning.io.masks import read_mask
 from vos_lightning.io.prefetch import BackgroundReader
 
-Frame = np.ndarray | Tensor
 Mask = np.ndarray | Tensor | str | Path
+Pair = tuple[Frame, np.ndarray]
 
 
 class VideoSegmenter:
@@ -35,9 +39,10 @@ class VideoSegmenter:
             None takes the limit that belongs to the weights: 640 for those that ship, none for most others.
         adapt: train a network on each video's own masks and take its masks, see `inference.adaptation.adapt`; True
             takes the preset for the device. The first mask then comes after the training, unless it is "causal".
+        tracking: how masks are read out; None takes the settings that belong to the weights.
 
     Raises:
-        VOSError: weights that are unknown or can't be read.
+        VOSError: weights that are unknown or can't be read, options out of range.
 
     Example:
         >>> import numpy as np
@@ -56,29 +61,44 @@ class VideoSegmenter:
         device: str | torch.device = "auto",
         max_size: int | None = None,
         adapt: bool | AdapterSettings = False,
+        tracking: TrackingSettings | None = None,
     ) -> None:
-        if max_size is not None and (max_size < 1 or max_size != int(max_size)):
-            raise VOSError(f"max_size is {max_size}; expected whole pixels, 1 or more, or None")
         if not isinstance(adapt, bool | AdapterSettings):
             raise VOSError(f"adapt is {adapt!r}; expected True, False or AdapterSettings")
         self.device = usable_device(device)
-        self.max_size = max_size
         self.adapter = AdapterSettings.preset(self.device) if adapt is True else adapt or None
         self._tracker = load_tracker(weights)
         self._tracker.to(self.device)
+        self.tracking = tracking or self._tracker.settings
+        if max_size is not None:
+            if max_size != int(max_size):
+                raise VOSError(f"max_size is {max_size}; expected whole pixels, 1 or more, or None")
+            self.tracking = replace(self.tracking, max_size=int(max_size))
         self._added: dict[int, np.ndarray] = {}
+        self._running: weakref.ref[Segmentation] | None = None
+
+    def tracker(self) -> Track:
+        """Follow objects step by step: for frames that come live, out of order, or with masks given as you go."""
+        return Track(self._tracker.propagator(self.tracking), self.device)
 
     def add_object(self, mask: Mask, at: int) -> None:
-        """Follow more objects from a later frame on, in the next video; the tracks of the others stay.
+        """Follow more objects, or correct some, from a later frame on; the tracks of the others stay.
+
+        It belongs to the video that is being segmented, from `segment` until its last mask; where there is none, to the
+        next one.
 
         Args:
-            mask: (H, W) ids of the new objects, 0 elsewhere: an array, a tensor, or a PNG file.
+            mask: (H, W) ids of the objects, 0 elsewhere: an array, a tensor, or a PNG file.
             at: index of the frame that the mask belongs to. Masks given for one frame are put over one another.
 
         Raises:
-            MaskError: a mask that can't be used, or an index that no frame has.
+            MaskError: a mask that can't be used, an index that no frame has, or a frame that was tracked already.
         """
-        self._added = _given(self._added, {at: mask})
+        running = None if self._running is None else self._running()
+        if running is not None and not running.ended:
+            running.add(at, mask)
+        else:
+            _put(self._added, at, mask)
 
     def segment(
         self,
@@ -86,7 +106,7 @@ class VideoSegmenter:
         mask: Mask | None = None,
         prompts: Mapping[int, Mask] | None = None,
         sequence: str | None = None,
-    ) -> Iterator[np.ndarray]:
+    ) -> "Segmentation":
         """Follow the objects of the mask.
 
         Args:
@@ -97,42 +117,75 @@ class VideoSegmenter:
             prompts: masks of later frames by their index; same as `add_object`.
             sequence: name that seeds what is random in `adapt`; None takes that of the path.
 
-        Yields:
-            (H, W) uint8 ids, one per frame, the first included, in the frame's size.
+        Returns:
+            An iterator of (H, W) uint8 ids, one per frame, the first included, in the frame's size.
 
         Raises:
             VOSError: a video that can't be read, a mask that doesn't fit or holds no object.
         """
-        first = {} if mask is None else {0: mask}
-        given = _given(_given(self._added, first), prompts or {})
-        self._added = {}
+        given, self._added = self._added, {}
+        for t, one in [*([] if mask is None else [(0, mask)]), *(prompts or {}).items()]:
+            _put(given, t, one)
         if not given:
             raise MaskError("no mask was given: pass the first frame's, or add_object for a later one")
         source = open_frames(frames) if isinstance(frames, str | Path) else frames
         if not isinstance(source, Iterable):
             raise VOSError(f"frames are {type(frames).__name__}; expected a path or an iterable of RGB frames")
-        pairs = self._propagate(source, given)
-        if self.adapter is None:
-            return (ids for _, ids in pairs)
-        again = None if iter(source) is source else map(_as_array, source, count())
         name = sequence or (Path(frames).stem if isinstance(frames, str | Path) else "")
-        arrays = ((_as_array(frame, t), ids) for t, (frame, ids) in enumerate(pairs))
-        return adapt_pairs(arrays, again, given, self.adapter, name, self.device)
+        segmentation = Segmentation(self, source, given, name)
+        self._running = weakref.ref(segmentation)
+        return segmentation
 
-    def _propagate(self, frames: Iterable[Frame], given: dict[int, np.ndarray]) -> Iterator[tuple[Frame, np.ndarray]]:
-        """Frames with their masks."""
-        propagator = self._tracker.propagator(self.max_size)
-        t = -1
-        if not isinstance(frames, FrameSource):
-            # copied as they are read ahead: whoever makes the frames may use one buffer for all of them
-            frames = (frame.clone() if isinstance(frame, Tensor) else copy(frame) for frame in frames)
-        for t, frame in enumerate(BackgroundReader(frames)):
-            mask = torch.from_numpy(given[t]).to(self.device) if t in given else None
-            yield frame, propagator.step(_as_frame(frame, t).to(self.device), mask).cpu().numpy()
-        if t < 0:
-            raise VOSError("the video has no frame")
-        if late := [index for index in given if index > t]:
-            raise MaskError(f"a mask was given for frame {late[0]}, but the video has {t + 1} frames")
+
+class Segmentation(Iterator[np.ndarray]):
+    """The masks of one video, in the order of its frames: (H, W) uint8 ids. Made by `VideoSegmenter.segment`."""
+
+    def __init__(
+        self, segmenter: VideoSegmenter, frames: Iterable[Frame], given: dict[int, np.ndarray], name: str
+    ) -> None:
+        self._track = segmenter.tracker()
+        self._given = given
+        self.ended = False
+        pairs = _propagate(self._track, frames, given)
+        if segmenter.adapter is None:
+            self._masks: Iterator[np.ndarray] = (ids for _, ids in pairs)
+        else:
+            again = None if iter(frames) is frames else map(_as_array, frames, count())
+            arrays = ((_as_array(frame, t), ids) for t, (frame, ids) in enumerate(pairs))
+            self._masks = adapt_pairs(arrays, again, given, segmenter.adapter, name, segmenter.device)
+
+    def __next__(self) -> np.ndarray:
+        """The next frame's mask."""
+        try:
+            return next(self._masks)
+        except BaseException:
+            self.ended = True
+            raise
+
+    @property
+    def uncertainty(self) -> dict[int, float]:
+        """By id, how unsure the tracker was of its last mask, in [0, 1]; see `Track.uncertainty`."""
+        return self._track.uncertainty
+
+    def add(self, at: int, mask: Mask) -> None:
+        """See `VideoSegmenter.add_object`."""
+        if isinstance(at, int) and 0 <= at < self._track.count:
+            raise MaskError(f"a mask was given for frame {at}, which was tracked already; give it before")
+        _put(self._given, at, mask)
+
+    def close(self) -> None:
+        """End it here."""
+        self.ended = True
+        if isinstance(self._masks, Generator):
+            self._masks.close()
+
+
+def _propagate(fresh: Track, frames: Iterable[Frame], given: Mapping[int, np.ndarray]) -> Iterator[Pair]:
+    """Frames, read ahead, with their masks."""
+    if not isinstance(frames, FrameSource):
+        # copied as they are read ahead: whoever makes the frames may use one buffer for all of them
+        frames = (frame.clone() if isinstance(frame, Tensor) else copy(frame) for frame in frames)
+    return track(fresh, BackgroundReader(frames), given)
 
 
 def as_mask(mask: Mask) -> np.ndarray:
@@ -154,17 +207,14 @@ def as_mask(mask: Mask) -> np.ndarray:
     return array
 
 
-def _given(masks: Mapping[int, np.ndarray], more: Mapping[int, Mask]) -> dict[int, np.ndarray]:
-    """Masks by frame, with more of them put over those of the same frame."""
-    result = dict(masks)
-    for t, mask in more.items():
-        if not isinstance(t, int) or t < 0:
-            raise MaskError(f"a mask was given for frame {t!r}; expected the index of a frame, 0 or more")
-        top = as_mask(mask)
-        if t in result and result[t].shape == top.shape:
-            top = np.where(top == 0, result[t], top)
-        result[t] = top
-    return result
+def _put(masks: dict[int, np.ndarray], t: int, mask: Mask) -> None:
+    """Add a mask to those by frame, over what was given for its frame before."""
+    if not isinstance(t, int) or t < 0:
+        raise MaskError(f"a mask was given for frame {t!r}; expected the index of a frame, 0 or more")
+    top = as_mask(mask)
+    if t in masks and masks[t].shape == top.shape:
+        top = np.where(top == 0, masks[t], top)
+    masks[t] = top
 
 
 def usable_device(device: str | torch.device) -> torch.device:
@@ -182,20 +232,6 @@ def usable_device(device: str | torch.device) -> torch.device:
         raise VOSError(f"device {str(device)!r} can't be used here: {reason}; 'auto' takes what is there") from error
 
 
-def _as_frame(frame: Frame, t: int) -> Tensor:
-    """A (3, H, W) uint8 tensor."""
-    try:
-        tensor = torch.as_tensor(frame if isinstance(frame, Tensor) else np.asarray(frame))
-    except TypeError as error:
-        raise VOSError(f"frame {t} is {type(frame).__name__}; expected uint8 RGB, (H, W, 3)") from error
-    if tensor.dtype != torch.uint8 or tensor.dim() != 3 or 3 not in (tensor.shape[0], tensor.shape[-1]):
-        raise VOSError(
-            f"frame {t} is {tensor.dtype} {tuple(tensor.shape)}; expected uint8 RGB, (H, W, 3) or a tensor (3, H, W)"
-        )
-    channels_last = not isinstance(frame, Tensor) or tensor.shape[0] != 3
-    return tensor.permute(2, 0, 1) if channels_last and tensor.shape[-1] == 3 else tensor
-
-
 def _as_array(frame: Frame, t: int) -> np.ndarray:
     """An (H, W, 3) uint8 array."""
-    return _as_frame(frame, t).permute(1, 2, 0).cpu().numpy()
+    return as_frame(frame, t).permute(1, 2, 0).cpu().numpy()

@@ -1,8 +1,8 @@
-"""Weights by name or path -> networks ready to track. Nothing is unpickled."""
+"""Weights by name or path -> networks ready to track. Nothing is unpickled, and what a file says is checked."""
 
 import json
-import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,19 +12,41 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from vos_lightning.errors import CorruptFileError, VOSError
-from vos_lightning.inference.cutout_propagation import CutoutSettings
-from vos_lightning.inference.propagation import PropagationSettings, settings_of
-from vos_lightning.inference.trackers import CutoutTracker, ReconstructionTracker, Tracker
+from vos_lightning.inference.primitives import from_primitives
+from vos_lightning.inference.tracking.settings import TrackingSettings
+from vos_lightning.inference.tracking.trackers import CutoutTracker, ReconstructionTracker, Tracker
+from vos_lightning.io.checkpoints import read_checkpoint
 from vos_lightning.io.files import atomic_path
 from vos_lightning.models.cutout_tagging import CutoutTagging
 from vos_lightning.models.lab_patches import LabPatches
 from vos_lightning.models.reconstruction import ReconstructionEncoder
 
 Network = TypeVar("Network", bound=nn.Module)
+HParams = dict[str, Any]
 
-DEFAULT_WEIGHTS = "mast_default.safetensors"
+SHIPPED = {"default": "mast_default.safetensors"}
+# Where a checkpoint says what it holds, beside Lightning's own entries.
+TASK_KEY = "vos_lightning"
 # The baseline as it is usually run; patches of colours resemble one another more than learned features do.
-LAB_SETTINGS = PropagationSettings(temperature=1 / 40, follow=False)
+LAB_TEMPERATURE = 1 / 40
+LAB_SETTINGS = TrackingSettings(topk=10, offsets=(1, 2, 3, 4), follow=False, colour_weight=0.0, mutual_weight=0.0)
+
+# Names of version 0.1.0, which had the options of tracking among those of the task.
+_RENAMED = {
+    "test_radius": "radius",
+    "topk": "topk",
+    "reference_offsets": "offsets",
+    "given_radius": "given_radius",
+    "colour_weight": "colour_weight",
+    "follow": "follow",
+    "mutual_weight": "mutual_weight",
+    "test_momentum": "momentum_encoder",
+    "test_max_size": "max_size",
+}
+_GROUPED = {
+    "cutout": {"cutout": "shape", "cutout_side": "side"},
+    "tags": {"tag_loss": "loss", "tag_weight": "weight", "tag_margin": "margin", "tag_pixels": "pixels"},
+}
 
 
 def load_tracker(weights: str | Path) -> Tracker:
@@ -34,13 +56,13 @@ def load_tracker(weights: str | Path) -> Tracker:
         weights: a name, or the path of a Lightning checkpoint (.ckpt) or a .safetensors file of this project.
 
     Raises:
-        VOSError: unknown name, missing file, or weights of something else.
+        VOSError: unknown name, missing file, weights of something else, or such as aren't finite.
         CorruptFileError: the file can't be read.
     """
     if str(weights) == "lab":
-        return ReconstructionTracker(LabPatches(), None, LAB_SETTINGS)
-    if str(weights) == "default":
-        with resources.as_file(resources.files("vos_lightning.weights") / DEFAULT_WEIGHTS) as path:
+        return ReconstructionTracker(LabPatches(), None, LAB_TEMPERATURE, LAB_SETTINGS)
+    if str(weights) in SHIPPED:
+        with resources.as_file(resources.files("vos_lightning.weights") / SHIPPED[str(weights)]) as path:
             return _build(*_read_safetensors(path), path)
     path = Path(weights)
     if not path.is_file():
@@ -49,13 +71,14 @@ def load_tracker(weights: str | Path) -> Tracker:
     return _build(*read(path), path)
 
 
-def save_tracker(path: str | Path, state: dict[str, Tensor], hparams: dict[str, Any]) -> None:
+def save_tracker(path: str | Path, state: dict[str, Tensor], hparams: HParams, task: str) -> None:
     """Write a float16 .safetensors file that `load_tracker` reads; it is there whole, or as it was before.
 
     Args:
         path: of the file to write.
         state: parameters and buffers of a MAST or CTVOS task.
         hparams: of that task.
+        task: "MAST" or "CTVOS".
 
     Raises:
         VOSError: the file can't be written.
@@ -64,58 +87,146 @@ def save_tracker(path: str | Path, state: dict[str, Tensor], hparams: dict[str, 
 
     half = {k: v.half().contiguous() if v.is_floating_point() else v.contiguous() for k, v in state.items()}
     # as bytes: safetensors' own writing would put a file in the place of a pipe or a device
-    content = save(half, metadata={"hyper_parameters": json.dumps(hparams)})
+    content = save(half, metadata={"task": task, "hyper_parameters": json.dumps(hparams)})
     with atomic_path(path) as file:
         file.write_bytes(content)
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def saved_hparams(path: str | Path) -> HParams:
+    """Hyper-parameters of a Lightning checkpoint, as they are named today.
+
+    Raises:
+        CorruptFileError: it can't be read.
+        VOSError: it is no checkpoint of Lightning.
+    """
+    checkpoint = read_checkpoint(path, "meta")
+    return upgraded(checkpoint.get("hyper_parameters", {}), _task_of(checkpoint))[0]
+
+
+def upgraded(hparams: Mapping[str, Any], task: str | None) -> tuple[HParams, str]:
+    """Hyper-parameters as they are named today, and the task that they are of.
+
+    Args:
+        hparams: of a file of this version or of 0.1.0.
+        task: that the file says; version 0.1.0 didn't.
+    """
+    if task is not None:
+        return dict(hparams), task
+    task = "CTVOS" if "cutout" in hparams else "MAST"
+    # CT-VOS read plain features then
+    plain = {"colour_weight": 0.0, "mutual_weight": 0.0} if task == "CTVOS" else {}
+    new = {"tracking": plain | {name: hparams[old] for old, name in _RENAMED.items() if old in hparams}}
+    groups = _GROUPED if task == "CTVOS" else {}
+    new |= {group: {name: hparams[old] for old, name in names.items()} for group, names in groups.items()}
+    old_names = {*_RENAMED, *(old for names in groups.values() for old in names)}
+    return {name: value for name, value in hparams.items() if name not in old_names} | new, task
+
+
+def require_finite(state: Mapping[str, Tensor]) -> None:
+    """Check that no parameter or buffer holds a NaN or an infinity.
+
+    Raises:
+        VOSError: names one that does.
+    """
+    for name, value in state.items():
+        if not value.isfinite().all():
+            raise VOSError(f"weights that aren't finite numbers, {name} among them: the training diverged")
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], HParams, str | None]:
     try:
         with safe_open(str(path), "pt") as file:
-            hparams = json.loads((file.metadata() or {}).get("hyper_parameters", "{}"))
-            return {key: file.get_tensor(key) for key in file.keys()}, hparams  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError, ValueError) as error:
+            metadata = file.metadata() or {}
+            hparams = json.loads(metadata.get("hyper_parameters", "{}"))
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise CorruptFileError(f"{path} is not a readable safetensors file: {error}") from error
+    return state, hparams, metadata.get("task")
 
 
-def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], HParams, str | None]:
+    checkpoint = read_checkpoint(path)
+    return checkpoint["state_dict"], checkpoint.get("hyper_parameters", {}), _task_of(checkpoint)
+
+
+def _task_of(checkpoint: HParams) -> str | None:
+    about = checkpoint.get(TASK_KEY)
+    return about.get("task") if isinstance(about, Mapping) else None
+
+
+@dataclass(frozen=True)
+class _Reconstruction:
+    """What is needed of the hyper-parameters of `MAST`."""
+
+    width: float
+    feature_dim: int
+    normalize: bool
+    temperature: float
+    tracking: TrackingSettings
+
+    def build(self, state: dict[str, Tensor]) -> ReconstructionTracker:
+        def network() -> ReconstructionEncoder:
+            return ReconstructionEncoder(self.width, self.feature_dim, self.normalize)
+
+        encoder = _load(network, _with_prefix(state, "encoder."))
+        momentum = _with_prefix(state, "momentum_encoder.")
+        reference_encoder = _load(network, momentum) if momentum else None
+        return ReconstructionTracker(encoder, reference_encoder, self.temperature, self.tracking)
+
+
+@dataclass(frozen=True)
+class _Cutout:
+    """What is needed of the hyper-parameters of `CTVOS`."""
+
+    depth: int
+    width: float
+    output_stride: int
+    key_dim: int
+    value_dim: int
+    normalize: bool
+    temperature: float
+    tracking: TrackingSettings
+
+    def build(self, state: dict[str, Tensor]) -> CutoutTracker:
+        shape = (self.depth, self.width, self.output_stride, self.key_dim, self.value_dim)
+        network = _load(
+            lambda: CutoutTagging(*shape, self.normalize, self.temperature), _with_prefix(state, "network.")
+        )
+        return CutoutTracker(network, self.tracking)
+
+
+_KINDS: dict[str, type[_Reconstruction | _Cutout]] = {"MAST": _Reconstruction, "CTVOS": _Cutout}
+
+
+def _build(state: object, hparams: object, task: str | None, path: Path) -> Tracker:
+    """Networks of whichever task the file is of."""
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CorruptFileError(
-            f"{path} is damaged, or holds more than tensors and plain values; what could run code is not read"
-        ) from error
-    except Exception as error:  # torch.load raises whatever its parsers raise
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CorruptFileError(f"{path} is not a readable checkpoint: {first_line}") from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        raise VOSError(f"{path} is not a Lightning checkpoint: it has no state_dict")
-    return checkpoint["state_dict"], checkpoint.get("hyper_parameters", {})
+        if not isinstance(hparams, Mapping):
+            raise VOSError(f"hyper_parameters are {type(hparams).__name__}")
+        tensors = _dense(state)
+        hparams, task = upgraded(hparams, task)
+        if task not in _KINDS:
+            raise VOSError(f"they are of {task!r:.60}")
+        settings = from_primitives(_KINDS[task], hparams)
+        if not settings.temperature > 0:
+            raise VOSError(f"temperature is {settings.temperature}; expected more than 0")
+        tracker = settings.build(tensors)
+        require_finite({name: value for name, value in tensors.items() if value.is_floating_point()})
+    except (KeyError, TypeError, ValueError, OverflowError, RuntimeError, MemoryError, VOSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise VOSError(f"{path} does not hold weights of MAST or CT-VOS that can be used: {reason}") from error
+    return tracker
 
 
-def _build(state: dict[str, Tensor], hparams: dict[str, Any], path: Path) -> Tracker:
-    """Networks of whichever task the hyper-parameters are."""
-    build = _build_cutout_tracker if "cutout" in hparams else _build_reconstruction_tracker
-    try:
-        return build(state, hparams)
-    except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
-        raise VOSError(f"{path} does not hold weights of MAST or CT-VOS: {str(error).splitlines()[0]}") from error
-
-
-def _build_reconstruction_tracker(state: dict[str, Tensor], hparams: dict[str, Any]) -> ReconstructionTracker:
-    def build() -> ReconstructionEncoder:
-        return ReconstructionEncoder(hparams["width"], hparams["feature_dim"], hparams["normalize"])
-
-    encoder = _load(build, _with_prefix(state, "encoder."))
-    momentum = _with_prefix(state, "momentum_encoder.")
-    reference_encoder = _load(build, momentum) if momentum and hparams["test_momentum"] else None
-    return ReconstructionTracker(encoder, reference_encoder, settings_of(hparams), hparams["test_max_size"])
-
-
-def _build_cutout_tracker(state: dict[str, Tensor], hparams: dict[str, Any]) -> CutoutTracker:
-    names = ("depth", "width", "output_stride", "key_dim", "value_dim", "normalize", "temperature")
-    network = _load(lambda: CutoutTagging(**{name: hparams[name] for name in names}), _with_prefix(state, "network."))
-    return CutoutTracker(network, CutoutSettings.of(hparams), hparams["test_max_size"])
+def _dense(state: object) -> dict[str, Tensor]:
+    """The tensors of a file, once they have proved to be plain numbers in memory."""
+    if not isinstance(state, Mapping):
+        raise VOSError(f"state_dict is {type(state).__name__}")
+    for name, value in state.items():
+        plain = isinstance(name, str) and isinstance(value, Tensor) and value.layout == torch.strided
+        if not plain or value.is_complex() or value.is_quantized or value.device.type != "cpu":
+            raise VOSError(f"{name!r:.60} is no dense tensor of real numbers")
+    return dict(state)
 
 
 def _load(build: Callable[[], Network], state: dict[str, Tensor]) -> Network:

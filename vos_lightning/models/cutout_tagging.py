@@ -7,6 +7,9 @@ from torch import Tensor, nn
 from vos_lightning.functional.attention import local_attention
 from vos_lightning.models.resnet import BasicBlock, ResNetTrunk, initialise, make_stage
 
+# pixels: the ResNet strides four times, whatever the stride of its output
+INPUT_MULTIPLE = 16
+
 
 class FeatureEncoder(nn.Module):
     """A ResNet up to res4 and a 3×3 convolution to the wanted dimension (CT-VOS §3.1).

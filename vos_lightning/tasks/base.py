@@ -1,91 +1,117 @@
 """What the tracking tasks share: validation by whole sequences, and prediction."""
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from vos_lightning.batches import EvaluationItem, Prediction
 from vos_lightning.errors import VOSError
 from vos_lightning.inference.adaptation import adapt_pairs
 from vos_lightning.inference.adaptation_settings import AdapterSettings
-from vos_lightning.inference.trackers import SequenceTracker
+from vos_lightning.inference.primitives import from_primitives
+from vos_lightning.inference.tracking.settings import TrackingSettings
+from vos_lightning.inference.tracking.track import Track, track
+from vos_lightning.inference.tracking.trackers import Tracker
+from vos_lightning.inference.weights import TASK_KEY, require_finite, saved_hparams
 from vos_lightning.metrics import JFMeasure
 
 # Sees each frame of a sequence with its masks: (evaluation item, index of the frame, frame (H, W, 3), ids (H, W)).
-Observer = Callable[[dict[str, Any], int, np.ndarray, np.ndarray], None]
+Observer = Callable[[EvaluationItem, int, np.ndarray, np.ndarray], None]
 
 
 class TrackingTask(pl.LightningModule, ABC):
-    """A LightningModule that tracks: subclasses say how (`propagator`) and how they learn (`training_step`).
+    """A LightningModule that tracks: subclasses say how (`tracker`) and how they learn (`training_step`).
 
     Args:
+        tracking: how masks are read out, as settings or as a checkpoint's mapping of them.
         adapter: adapt a network to each sequence of test and prediction, and take its masks; None doesn't. Not in
             validation, which would take minutes longer. No part of the trained model: subclasses don't save it.
 
     Attributes:
+        task: its name in weights files, whatever a subclass is called.
         observers: called with every mask as it comes, in validation, test and prediction.
     """
 
-    def __init__(self, adapter: AdapterSettings | None = None) -> None:
+    task: ClassVar[str]
+
+    def __init__(self, tracking: TrackingSettings | Mapping[str, Any], adapter: AdapterSettings | None = None) -> None:
         super().__init__()
+        if not isinstance(tracking, TrackingSettings):
+            tracking = from_primitives(TrackingSettings, tracking, "tracking")
+        self.tracking = tracking
         self.adapter = adapter
         self.val_jf = JFMeasure()
         self.test_jf = JFMeasure()
         self.observers: list[Observer] = []
 
     @abstractmethod
-    def propagator(self) -> SequenceTracker:
-        """A tracker for one sequence."""
+    def tracker(self) -> Tracker:
+        """The networks as they are, ready to track."""
 
-    def track(self, sequence: dict[str, Any], adapter: AdapterSettings | None = None) -> Iterator[np.ndarray]:
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Self:  # noqa: ANN401 - Lightning's
+        """As Lightning's, also for checkpoints of version 0.1.0, whose hyper-parameters had other names."""
+        saved = saved_hparams(checkpoint_path)
+        kwargs = {name: saved[name] for name in inspect.signature(cls).parameters if name in saved} | kwargs
+        return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say which task it is."""
+        checkpoint[TASK_KEY] = {"task": self.task}
+
+    def track(self, sequence: EvaluationItem, adapter: AdapterSettings | None = None) -> Iterator[np.ndarray]:
         """Masks (H, W) of an evaluation item, frame by frame; see `vos_lightning.data` for its keys.
 
         Args:
             sequence: the item.
             adapter: how to adapt to it, None doesn't.
+
+        Raises:
+            VOSError: names the sequence.
         """
-        frames, pairs = sequence["frames"], self._propagate(sequence)
+        frames = sequence["frames"]
+        given = {t: np.asarray(prompt) for t, prompt in sequence["prompts"].items()}  # loaders make tensors of them
+        pairs: Iterator[tuple[Any, np.ndarray]] = track(Track(self.tracker().propagator(), self.device), frames, given)
         if adapter is not None:
-            given = {t: np.asarray(prompt) for t, prompt in sequence["prompts"].items()}  # loaders make tensors of them
             masks = adapt_pairs(pairs, frames, given, adapter, sequence["sequence"], self.device)
             pairs = zip(frames, masks, strict=True)
-        for t, (frame, ids) in enumerate(pairs):
-            for observer in self.observers:
-                observer(sequence, t, frame, ids)
-            yield ids
+        try:
+            for t, (frame, ids) in enumerate(pairs):
+                for observer in self.observers:
+                    observer(sequence, t, frame, ids)
+                yield ids
+        except VOSError as error:
+            raise type(error)(f"{sequence['sequence']}: {error}") from error
 
-    def _propagate(self, sequence: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Frames and their propagated masks."""
-        propagator = self.propagator()
-        for t, frame in enumerate(sequence["frames"]):
-            prompt = sequence["prompts"].get(t)
-            mask = None if prompt is None else torch.as_tensor(prompt, device=self.device)
-            image = torch.from_numpy(frame).permute(2, 0, 1).to(self.device)
-            try:
-                ids = propagator.step(image, mask)
-            except VOSError as error:
-                raise type(error)(f"{sequence['sequence']}: {error}") from error
-            yield frame, ids.cpu().numpy()
+    def on_validation_start(self) -> None:
+        """As `on_test_start` where nothing is trained."""
+        if self.trainer.state.fn == "validate":
+            require_finite(self.state_dict())
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+    def on_test_start(self) -> None:
+        """Check that the weights are finite: masks of others are blank, and look like a result."""
+        require_finite(self.state_dict())
+
+    def on_predict_start(self) -> None:
+        """As `on_test_start`."""
+        require_finite(self.state_dict())
+
+    def validation_step(self, batch: EvaluationItem, batch_idx: int) -> None:
         """Track one whole sequence and score it."""
         self._score(batch, self.val_jf, None)
 
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+    def test_step(self, batch: EvaluationItem, batch_idx: int) -> None:
         """Track one whole sequence and score it."""
         self._score(batch, self.test_jf, self.adapter)
 
-    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Track one whole sequence.
-
-        Returns:
-            `sequence`; `names` of the frames that are evaluated (all of them unless the dataset says which) and their
-            `masks`, (T, H, W) uint8; the `palette` of the dataset's masks.
-        """
+    def predict_step(self, batch: EvaluationItem, batch_idx: int) -> Prediction:
+        """Track one whole sequence; gives the masks of the frames that are evaluated."""
         required = batch.get("required")
         kept = [
             (name, mask)
@@ -107,8 +133,11 @@ class TrackingTask(pl.LightningModule, ABC):
         """As `on_validation_epoch_end`."""
         self._log_scores("test", self.test_jf)
 
-    def _score(self, batch: dict[str, Any], measure: JFMeasure, adapter: AdapterSettings | None) -> None:
-        measure.update(self.track(batch, adapter), batch["targets"], batch["sequence"], batch["object_ids"])
+    def _score(self, batch: EvaluationItem, measure: JFMeasure, adapter: AdapterSettings | None) -> None:
+        targets = batch["targets"]
+        assert targets is not None, "loaders of validation and test give sequences with ground truth"
+        masks = (targets[t] for t in range(len(targets)))
+        measure.update(self.track(batch, adapter), masks, batch["sequence"], batch["object_ids"])
 
     def _log_scores(self, stage: str, measure: JFMeasure) -> None:
         scores: dict[str, Tensor] = measure.compute()

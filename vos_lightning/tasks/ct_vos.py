@@ -1,10 +1,12 @@
 """CT-VOS, cutout prediction and tagging, as a LightningModule."""
 
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from vos_lightning.batches import TrainingBatch
 from vos_lightning.errors import VOSError
 from vos_lightning.functional.colour import lab_to_rgb, rgb_to_lab
 from vos_lightning.functional.cutout import cutout_masks, erase
@@ -12,10 +14,42 @@ from vos_lightning.functional.losses import cutout_reconstruction_loss, tag_bce_
 from vos_lightning.functional.random_labels import label_some
 from vos_lightning.functional.tags import sample_tags
 from vos_lightning.inference.adaptation_settings import AdapterSettings
-from vos_lightning.inference.cutout_propagation import CutoutPropagator, CutoutSettings
+from vos_lightning.inference.primitives import from_primitives
+from vos_lightning.inference.tracking.settings import TrackingSettings
+from vos_lightning.inference.tracking.trackers import CutoutTracker
 from vos_lightning.models.cutout_tagging import CutoutTagging
 from vos_lightning.tasks.base import TrackingTask
 from vos_lightning.tasks.schedules import cosine_schedule
+
+
+@dataclass(frozen=True)
+class CutoutSettings:
+    """The region that is lost, the same in all frames of a clip (CT-VOS §3.1).
+
+    Args:
+        shape: of the region; "none" is plain reconstruction.
+        side: of a square one, as a share of the short side; other shapes have the same area.
+    """
+
+    shape: Literal["none", "square", "rectangle", "circle", "triangle"] = "square"
+    side: float = 0.5
+
+
+@dataclass(frozen=True)
+class TagSettings:
+    """How tags are learned (CT-VOS §3.2).
+
+    Args:
+        loss: "pull_push" is the paper's; "pull" and "push" are its parts (Table 5), "bce" the rival (Table 6).
+        weight: λ.
+        margin: G.
+        pixels: M, of each kind.
+    """
+
+    loss: Literal["none", "pull", "push", "pull_push", "bce"] = "pull_push"
+    weight: float = 1.0
+    margin: float = 0.5
+    pixels: int = 256
 
 
 class CTVOS(TrackingTask):
@@ -23,7 +57,8 @@ class CTVOS(TrackingTask):
 
     Training batches hold `frames`, (B, T, 3, H, W) RGB in [0, 1] with H and W multiples of 16, of which the last is the
     current one, `seed`, (B,) int64, and perhaps `zoom_views`, (B, V, 3, H, W): the datamodule's `zoom_levels` and
-    `zoom_frames` are the zoom-in module. The defaults are the paper's full model as far as the paper tells.
+    `zoom_frames` are the zoom-in module. The defaults are the paper's full model as far as the paper tells, but for
+    normalised features with their temperature, and for `tracking`.
 
     Args:
         depth: of the three ResNets, 18 or 50.
@@ -31,27 +66,20 @@ class CTVOS(TrackingTask):
         output_stride: of the features, 16 (the paper's), 8 or 4.
         key_dim: of queries and keys.
         value_dim: of values.
-        normalize: scale queries and keys to length 1; the paper has raw dot products, which learned less here.
+        normalize: scale queries and keys to length 1; the paper has raw dot products.
         temperature: divides the similarities, in training and inference; 1.0 with raw dot products.
-        cutout: shape of the region that is lost, "none" for plain reconstruction.
-        cutout_side: of a square cutout, as a share of the short side; other shapes have the same area.
-        tag_loss: "pull_push" is the paper's; "pull" and "push" are its parts (Table 5), "bce" the rival (Table 6).
-        tag_weight: λ.
-        tag_margin: G.
-        tag_pixels: M, of each kind.
+        cutout: the region that is lost.
+        tags: how its pixels are told from the others.
         label_share: probability that a clip's values are two-valued images instead of colours, see `label_some`;
             0 is the paper's.
         learning_rate: of Adam.
         cosine: let the learning rate fall to zero along a cosine over the whole run; the paper keeps it.
         compile: compile the network with `torch.compile` for training.
-        reference_offsets: recent frames in the memory, as offsets from the current one; the first frame is always in.
-        test_radius: of the window in inference, in feature positions; None sees the whole frame, as in the paper.
-        topk: similar positions that take part in inference, None for all as in the paper.
-        follow: move older references as far as their objects have moved since, see `inference.motion`; without effect
-            where the whole frame is seen.
-        test_max_size: frames with a longer side are scaled down to it in inference, see `MAST`.
+        tracking: how masks are read out, see `MAST`.
         adapter: of each test sequence, see the base class.
     """
+
+    task: ClassVar[str] = "CTVOS"
 
     def __init__(
         self,
@@ -62,31 +90,27 @@ class CTVOS(TrackingTask):
         value_dim: int = 256,
         normalize: bool = True,
         temperature: float = 0.05,
-        cutout: Literal["none", "square", "rectangle", "circle", "triangle"] = "square",
-        cutout_side: float = 0.5,
-        tag_loss: Literal["none", "pull", "push", "pull_push", "bce"] = "pull_push",
-        tag_weight: float = 1.0,
-        tag_margin: float = 0.5,
-        tag_pixels: int = 256,
+        cutout: CutoutSettings = CutoutSettings(),
+        tags: TagSettings = TagSettings(),
         label_share: float = 0.0,
         learning_rate: float = 1e-4,
         cosine: bool = False,
         compile: bool = False,
-        reference_offsets: list[int] = [1, 2, 3, 4, 5, 6],  # noqa: B006 - see MAST
-        test_radius: int | None = None,
-        topk: int | None = None,
-        follow: bool = False,
-        test_max_size: int | None = None,
+        tracking: TrackingSettings = TrackingSettings(),  # noqa: B008 - see MAST
         adapter: AdapterSettings | None = None,
     ) -> None:
-        super().__init__(adapter)
-        self.save_hyperparameters(ignore=["compile", "adapter"])
-        if cutout == "none" and tag_loss != "none":
-            raise VOSError(f"tag_loss={tag_loss}: tags need a cutout; set cutout, or tag_loss=none")
+        super().__init__(tracking, adapter)
+        self.cutout = cutout if isinstance(cutout, CutoutSettings) else from_primitives(CutoutSettings, cutout)
+        self.tags = tags if isinstance(tags, TagSettings) else from_primitives(TagSettings, tags)
+        if self.cutout.shape == "none" and self.tags.loss != "none":
+            raise VOSError(f"tags.loss={self.tags.loss}: tags need a cutout; set cutout.shape, or tags.loss=none")
+        groups = {"tracking": asdict(self.tracking), "cutout": asdict(self.cutout), "tags": asdict(self.tags)}
+        self.save_hyperparameters(ignore=["compile", "adapter", *groups])
+        self.save_hyperparameters(groups)
         self.network = CutoutTagging(depth, width, output_stride, key_dim, value_dim, normalize, temperature)
         self._compile = compile
 
-    def forward(self, batch: dict[str, Any], label_share: float = 0.0) -> dict[str, Tensor]:
+    def forward(self, batch: TrainingBatch, label_share: float = 0.0) -> dict[str, Tensor]:
         """Reconstruct the current frames of a training batch.
 
         Args:
@@ -105,7 +129,7 @@ class CTVOS(TrackingTask):
         reconstruction, tags = self.network(frames[:, current], frames[:, past], values[:, past])
         return {"reconstruction": reconstruction, "target": values[:, current], "tags": tags, "cutout": cutouts}
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+    def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         """Reconstruction and tagging loss (CT-VOS eq. 1)."""
         terms = self._terms(self(batch, self.hparams["label_share"]), batch["seed"])
         loss = torch.stack(list(terms.values())).sum()
@@ -116,26 +140,26 @@ class CTVOS(TrackingTask):
     def _cutouts(self, seeds: Tensor, frames: Tensor) -> Tensor:
         """(B, H, W) bool."""
         size = (frames.shape[-2], frames.shape[-1])
-        if self.hparams["cutout"] == "none":
+        if self.cutout.shape == "none":
             return torch.zeros(len(seeds), *size, dtype=torch.bool, device=frames.device)
-        return cutout_masks(seeds, size, self.hparams["cutout"], self.hparams["cutout_side"], frames.device)
+        return cutout_masks(seeds, size, self.cutout.shape, self.cutout.side, frames.device)
 
     def _terms(self, output: dict[str, Tensor], seeds: Tensor) -> dict[str, Tensor]:
         """What the loss adds up, by name."""
         terms = {"reconstruction": cutout_reconstruction_loss(output["reconstruction"], output["target"])}
-        kind, weight = self.hparams["tag_loss"], self.hparams["tag_weight"]
+        kind, weight = self.tags.loss, self.tags.weight
         if kind == "none":
             return terms
-        inside, outside = sample_tags(output["tags"], output["cutout"], seeds, self.hparams["tag_pixels"])
+        inside, outside = sample_tags(output["tags"], output["cutout"], seeds, self.tags.pixels)
         if kind in ("pull", "pull_push"):
             terms["tag_pull"] = weight * tag_pull_loss(inside)
         if kind in ("push", "pull_push"):
-            terms["tag_push"] = weight * tag_push_loss(inside, outside, self.hparams["tag_margin"])
+            terms["tag_push"] = weight * tag_push_loss(inside, outside, self.tags.margin)
         if kind == "bce":
             terms["tag_bce"] = weight * tag_bce_loss(inside, outside)
         return terms
 
-    def pictures(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+    def pictures(self, batch: TrainingBatch) -> dict[str, Tensor]:
         """The first clip's current frame with the cutout, its reconstruction and its tags, RGB uint8 (3, H, W)."""
         output = {name: value[:1] for name, value in self(batch).items()}
         tags = output["tags"][0].expand(3, -1, -1)
@@ -148,9 +172,9 @@ class CTVOS(TrackingTask):
         if self._compile and stage == "fit":
             self.network.compile()
 
-    def propagator(self) -> CutoutPropagator:
+    def tracker(self) -> CutoutTracker:
         """See the base class."""
-        return CutoutPropagator(self.network, CutoutSettings.of(self.hparams), self.hparams["test_max_size"])
+        return CutoutTracker(self.network, self.tracking)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - one of Lightning's many forms
         """Adam."""

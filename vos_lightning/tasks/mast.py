@@ -1,16 +1,18 @@
 """The MAST-style reconstruction model of SSVOS as a LightningModule."""
 
-from typing import Any, Self
+from dataclasses import asdict
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
+from vos_lightning.batches import TrainingBatch
 from vos_lightning.errors import VOSError
 from vos_lightning.functional.colour import draw_dropped_chroma, drop_chroma, lab_to_rgb, rgb_to_lab, take_channel
 from vos_lightning.functional.losses import reconstruction_loss
 from vos_lightning.inference.adaptation_settings import AdapterSettings
-from vos_lightning.inference.propagation import Propagator, settings_of
-from vos_lightning.inference.trackers import ReconstructionTracker
+from vos_lightning.inference.tracking.settings import TrackingSettings
+from vos_lightning.inference.tracking.trackers import ReconstructionTracker
 from vos_lightning.inference.weights import load_tracker
 from vos_lightning.models.momentum import momentum_copy, relative_distance, share_buffers, update_momentum_
 from vos_lightning.models.reconstruction import ReconstructionEncoder, reconstruct
@@ -29,7 +31,7 @@ class MAST(TrackingTask):
     Args:
         width: multiplies the encoder's channels, 1.0 is the paper's.
         feature_dim: D.
-        normalize: scale feature vectors to length 1; the papers use raw dot products, which learned less here.
+        normalize: scale feature vectors to length 1; the papers use raw dot products.
         temperature: divides the similarities, in training and inference; 1.0 with raw dot products.
         radius: of the window in training, in feature positions (1/4 of the pixels); 12 in the paper at 384×384.
         learning_rate: of Adam.
@@ -38,29 +40,14 @@ class MAST(TrackingTask):
         compile: compile the encoders with `torch.compile` for training.
         halve_lr_at: numbers of samples after which the learning rate is halved, as in MAST; None lets it fall to zero
             along a cosine over the whole run.
-        test_radius: of the window in inference.
-        topk: similar positions that take part in inference, None for all as in the paper.
-        reference_offsets: recent frames in the memory, as offsets from the query frame; the first frame is always in.
-        given_radius: of the window in older frames whose mask was given, None for `test_radius`.
-        colour_weight: share of plain colours in the similarities that masks are propagated by, see `ColourMix`; without
-            effect on raw dot products, which have no scale to share.
-        follow: move older references as far as their objects have moved since, see `inference.motion`.
-        mutual_weight: how much less a match counts that is not the best one seen from the reference, see
-            `inference.mutual`.
-        test_momentum: let the momentum encoder encode the memory in inference, as in the paper; without, one encoder
-            does it all, which tracked better after short trainings: J&F 65.1 against 64.1 after 400 steps of stage 2.
-        test_max_size: frames with a longer side are scaled down to it in inference, in pixels, unless `VideoSegmenter`
-            is told otherwise; masks and scores stay at full size.
+        tracking: how masks are read out in validation, test, prediction and by `VideoSegmenter`.
         adapter: of each test sequence, see the base class.
-
-    The defaults of inference differ from the paper's (all similarities, last four frames) by what was measured on six
-    DAVIS sequences at half of their size: J&F 65.7 with top-10 and the last four frames, 66.8 when the first frame
-    follows, 68.2 with colours, 69.4 with frames further back, 71.6 when these follow too; with later weights, 70.5
-    without and 72.0 with mutual matches.
 
     Raises:
         VOSError: `init_from` can't be read or doesn't fit, or `width`, `temperature` or `momentum` is out of range.
     """
+
+    task: ClassVar[str] = "MAST"
 
     def __init__(
         self,
@@ -74,24 +61,17 @@ class MAST(TrackingTask):
         init_from: str | None = None,
         compile: bool = False,
         halve_lr_at: list[int] | None = None,
-        test_radius: int = 12,
-        topk: int | None = 6,
-        reference_offsets: list[int] = [1, 3, 9, 18],  # noqa: B006 - never changed; a None here would hide the default from --help
-        given_radius: int | None = None,
-        colour_weight: float = 0.4,
-        follow: bool = True,
-        mutual_weight: float = 0.5,
-        test_momentum: bool = False,
-        test_max_size: int | None = None,
+        tracking: TrackingSettings = TrackingSettings(),  # noqa: B008 - frozen; a None would hide it from --help
         adapter: AdapterSettings | None = None,
     ) -> None:
-        super().__init__(adapter)
+        super().__init__(tracking, adapter)
         if width <= 0 or temperature <= 0:
             raise VOSError(f"width is {width}, temperature {temperature}; expected both to be above 0")
         if momentum is not None and not 0 <= momentum < 1:
             raise VOSError(f"momentum is {momentum}; expected at least 0 and less than 1, or null for stage 1")
         # Where the weights came from is no part of the model: its checkpoints must load where that file is not.
-        self.save_hyperparameters(ignore=["init_from", "compile", "adapter"])
+        self.save_hyperparameters(ignore=["init_from", "compile", "adapter", "tracking"])
+        self.save_hyperparameters({"tracking": asdict(self.tracking)})
         self.encoder = ReconstructionEncoder(width, feature_dim, normalize)
         if init_from is not None:
             _load(self.encoder, init_from)
@@ -108,7 +88,7 @@ class MAST(TrackingTask):
         features: Tensor = self.encoder(lab)
         return features
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+    def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         """Mean reconstruction loss over all frames of all clips."""
         self._clips_per_batch, length = batch["frames"].shape[:2]
         if length < 2:
@@ -117,8 +97,8 @@ class MAST(TrackingTask):
             )
         lab = rgb_to_lab(batch["frames"])
         dropped = draw_dropped_chroma(batch["seed"])
-        lose = self._pairwise_loss if self.momentum_encoder is None else self._memory_loss
-        loss = lose(drop_chroma(lab, dropped), take_channel(lab, dropped))
+        criterion = self._pairwise_loss if self.momentum_encoder is None else self._memory_loss
+        loss = criterion(drop_chroma(lab, dropped), take_channel(lab, dropped))
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
@@ -148,7 +128,7 @@ class MAST(TrackingTask):
         return reconstruct(query, keys, colours, self.hparams["radius"], self.hparams["temperature"])
 
     @torch.no_grad()
-    def pictures(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+    def pictures(self, batch: TrainingBatch) -> dict[str, Tensor]:
         """What the model makes of the first clip of a training batch.
 
         Returns:
@@ -162,11 +142,9 @@ class MAST(TrackingTask):
         pictures = {"frame": lab[0, -1], "reconstruction": reconstruction[0]}
         return {name: (lab_to_rgb(picture) * 255).round().byte() for name, picture in pictures.items()}
 
-    def propagator(self) -> Propagator:
+    def tracker(self) -> ReconstructionTracker:
         """See the base class."""
-        settings = settings_of(self.hparams)
-        reference_encoder = self.momentum_encoder if self.hparams["test_momentum"] else None
-        return Propagator(self.encoder, reference_encoder, settings, self.hparams["test_max_size"])
+        return ReconstructionTracker(self.encoder, self.momentum_encoder, self.hparams["temperature"], self.tracking)
 
     def train(self, mode: bool = True) -> Self:
         """As every module's, but the momentum encoder's statistics follow eq. 8 and never those of a batch."""

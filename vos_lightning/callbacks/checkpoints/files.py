@@ -1,14 +1,14 @@
 """Checkpoint files that are whole or absent, and hold nothing but tensors and plain values."""
 
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
-from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.errors import VOSError
+from vos_lightning.io import checkpoints as io
 from vos_lightning.io.files import atomic_path
 
 
@@ -50,15 +50,7 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
     """
     if not Path(path).is_file():
         raise VOSError(f"no checkpoint at {path}; give a .ckpt file, or 'last' to go on where the newest run stopped")
-    try:
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CorruptFileError(
-            f"{path} is damaged, or holds more than tensors and plain values; what could run code is not read"
-        ) from error
-    except Exception as error:  # torch.load raises whatever its parsers raise
-        reason = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
-        raise CorruptFileError(f"{path} is not a readable checkpoint: {reason}") from error
-    if not isinstance(checkpoint, dict) or not {"state_dict", "pytorch-lightning_version"} <= set(checkpoint):
+    checkpoint = io.read_checkpoint(path, map_location)
+    if "pytorch-lightning_version" not in checkpoint:
         raise VOSError(f"{path} is not a checkpoint of a training run; give the last.ckpt or best.ckpt of one")
     return checkpoint

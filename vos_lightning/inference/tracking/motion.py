@@ -84,26 +84,25 @@ def reference_shifts(
     return rows, shifts
 
 
-def move_references(
-    query: Tensor, keys: Tensor, values: Tensor, shifts: Sequence[Shift]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Move what is read from; one more channel of features tells what is out of the frame, so that nothing matches it.
+def move_references(keys: Tensor, values: Tensor, shifts: Sequence[Shift]) -> tuple[Tensor, Tensor, Tensor]:
+    """Move what is read from.
 
     Args:
-        query: (1, D, h, w).
         keys: of the references, (1, R, D, h, w).
         values: of the references, (1, R, C, h, w).
         shifts: of the references.
+
+    Returns:
+        Keys and values, moved, and what to add to similarities so that nothing matches what lies out of the frame,
+        (1, R, h, w).
     """
-    if all(shift == STAY for shift in shifts):
-        return query, keys, values
-    outside = keys.new_zeros(len(shifts), 1, *keys.shape[-2:])
-    keys = torch.cat([keys[0], outside], dim=1)
-    values = values[0].clone()
+    keys, values = keys.clone(), values.clone()
+    bias = keys.new_zeros(1, *keys.shape[1:2], *keys.shape[-2:])
     for r, shift in enumerate(shifts):
-        features, inside = moved(keys[r, :-1], shift), moved(keys[r, -1:], shift, OUT_OF_FRAME)
-        keys[r], values[r] = torch.cat([features, inside]), moved(values[r], shift)
-    return torch.cat([query, torch.ones_like(query[:, :1])], dim=1), keys[None], values[None]
+        if shift != STAY:
+            keys[0, r], values[0, r] = moved(keys[0, r], shift), moved(values[0, r], shift)
+            bias[:, r] = moved(bias[:, r], shift, OUT_OF_FRAME)
+    return keys, values, bias
 
 
 def moved(images: Tensor, shift: Shift, fill: float = 0.0) -> Tensor:

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from vos_lightning.errors import MaskError, VOSError
-from vos_lightning.inference.cutout_propagation import CutoutPropagator, CutoutSettings
-from vos_lightning.inference.memory_bank import ReferencePolicy
+from vos_lightning.inference.tracking.cutout import CutoutPropagator
+from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.models.cutout_tagging import CutoutTagging
 
 
@@ -59,13 +59,17 @@ def box(height, width, **ids):
     return mask
 
 
-def track(frames, masks, settings=None, **options):
-    propagator = CutoutPropagator(Copying(), settings, **options)
+def settings_of(radius=None, topk=None, offsets=(1, 2, 3, 4, 5, 6), follow=False, max_size=None):
+    return TrackingSettings(radius, topk, offsets, follow=follow, mutual_weight=0.0, max_size=max_size)
+
+
+def track(frames, masks, settings=None):
+    propagator = CutoutPropagator(Copying(), settings or settings_of())
     return torch.stack([propagator.step(frame, masks.get(t)) for t, frame in enumerate(frames)])
 
 
 @pytest.mark.parametrize("size", [(64, 96), (61, 93), (13, 7)])
-@pytest.mark.parametrize("settings", [None, CutoutSettings(radius=2), CutoutSettings(topk=1)])
+@pytest.mark.parametrize("settings", [None, settings_of(radius=2), settings_of(topk=1)])
 def test_a_static_video_keeps_its_mask_to_the_pixel(size, settings):
     mask = torch.zeros(size, dtype=torch.uint8)
     mask[size[0] // 2 :] = 5
@@ -79,7 +83,7 @@ def test_a_translated_scene_is_followed():
     scene, start = texture(160, 160), box(160, 160, id3=(60, 84, 60, 92), id8=(84, 100, 70, 90))
     windows = [(slice(40 - 4 * t, 120 - 4 * t), slice(40 - 4 * t, 120 - 4 * t)) for t in range(5)]
     # a window, lest what enters the frame, and was never seen, finds its like in an object
-    masks = track([scene[:, *window] for window in windows], {0: start[windows[0]]}, CutoutSettings(radius=2))
+    masks = track([scene[:, *window] for window in windows], {0: start[windows[0]]}, settings_of(radius=2))
     for mask, window in zip(masks, windows, strict=True):
         for object_id in (3, 8):
             found, there = mask == object_id, start[window] == object_id
@@ -90,7 +94,7 @@ def test_a_translated_scene_is_followed():
 def test_a_given_frame_that_follows_finds_what_has_left_its_window(follow):
     scene, start = texture(80, 240), box(80, 240, id3=(28, 52, 28, 52), id8=(52, 68, 40, 60))
     windows = [slice(4 * t, 100 + 4 * t) for t in range(6)]
-    settings = CutoutSettings(ReferencePolicy(()), radius=2, topk=1, follow=follow)
+    settings = settings_of(2, 1, (), follow)
     masks = track([scene[..., window] for window in windows], {0: start[:, windows[0]]}, settings)
     there = start[:, windows[-1]]
     overlap = ((masks[-1] == there) & (there > 0)).sum() / ((masks[-1] > 0) | (there > 0)).sum()
@@ -113,9 +117,9 @@ def test_values_are_masks_of_minus_one_and_one_in_three_equal_channels():
 
 def test_the_highest_object_wins_and_none_below_zero():
     propagator = CutoutPropagator(Copying())
-    propagator.object_ids = [7, 200]
+    propagator.objects.give(frozenset({7, 200}), t=0)
     scores = torch.tensor([[[0.4, -0.1, -0.2, 0.1]], [[0.3, -0.3, 0.2, 0.1]]])
-    assert propagator._to_ids(scores).tolist() == [[7, 0, 200, 7]]
+    assert propagator._to_ids(scores, (1, 4)).tolist() == [[7, 0, 200, 7]]
 
 
 def test_nothing_is_tracked_before_the_first_mask():
@@ -151,20 +155,20 @@ def test_a_corrected_mask_overrides_from_there_on():
 def test_what_is_given_stands_even_where_the_network_sees_less():
     """A pixel-wide object is lost in a small network frame, but not in its own frame's mask."""
     mask = box(64, 96, id1=(8, 9, 8, 40), id2=(32, 64, 32, 64))
-    assert torch.equal(track([texture(64, 96)], {0: mask}, max_size=24)[0], mask)
+    assert torch.equal(track([texture(64, 96)], {0: mask}, settings_of(max_size=24))[0], mask)
 
 
 @pytest.mark.parametrize("max_size", [40, 48])
 def test_masks_have_the_frames_size_whatever_the_network_sees(max_size):
     mask = box(90, 122, id9=(24, 64, 40, 88))
-    masks = track([texture(90, 122)] * 4, {0: mask}, max_size=max_size)
+    masks = track([texture(90, 122)] * 4, {0: mask}, settings_of(max_size=max_size))
     overlap = ((masks[3] == 9) & (mask == 9)).sum() / ((masks[3] == 9) | (mask == 9)).sum()
     assert masks.shape == (4, 90, 122)
     assert overlap > 0.9
 
 
 def test_memory_is_bounded_over_a_long_video():
-    propagator = CutoutPropagator(Copying(), CutoutSettings(ReferencePolicy((1, 2))))
+    propagator = CutoutPropagator(Copying(), settings_of(offsets=(1, 2)))
     for t in range(60):
         propagator.step(texture(16, 16), box(16, 16, id1=(4, 12, 4, 12)) if t % 7 == 0 else None)
         assert len(propagator._memory) <= 1 + 2
@@ -181,7 +185,7 @@ def test_other_sizes_are_refused():
 def test_the_real_network_runs_and_keeps_no_graph(stride):
     torch.manual_seed(0)
     network = CutoutTagging(width=0.125, output_stride=stride, key_dim=8, value_dim=16).eval()
-    propagator = CutoutPropagator(network, CutoutSettings(radius=2, topk=5))
+    propagator = CutoutPropagator(network, settings_of(radius=2, topk=5))
     for t in range(4):
         masks = {0: box(40, 50, id3=(8, 24, 8, 24)), 2: box(40, 50, id9=(24, 40, 24, 40))}
         ids = propagator.step(texture(40, 50, seed=t), masks.get(t))

@@ -8,8 +8,8 @@ from torch import Tensor
 from vos_lightning.functional.attention import largest_similarity
 
 
-def prefer_mutual(query: Tensor, keys: Tensor, radii: Sequence[int], weight: float) -> tuple[Tensor, Tensor]:
-    """Features whose similarities fall where a position of a reference finds a better partner in the query frame.
+def prefer_mutual(query: Tensor, keys: Tensor, radii: Sequence[int | None], weight: float) -> tuple[Tensor, Tensor]:
+    """Keys and their bias with which similarities fall where a key finds a better partner in the query frame.
 
     The similarity s(i, j) becomes s(i, j) - weight · (max over i' of s(i', j) - s(i, j)): nothing changes for partners
     that prefer one another (forward-backward consistency, softly). What has changed its looks is then given to what
@@ -19,14 +19,13 @@ def prefer_mutual(query: Tensor, keys: Tensor, radii: Sequence[int], weight: flo
         query: of the query frame, (1, D, h, w).
         keys: of the references, (1, R, D, h, w).
         radii: of the window in each reference.
-        weight: 0 leaves similarities as they are.
+        weight: 0 or more; 0 leaves similarities as they are.
 
     Returns:
-        Query and keys with one more channel.
+        Keys, (1, R, D, h, w), and what to add to their similarities, (1, R, h, w).
     """
     best = torch.empty_like(keys[0, :, 0])
     for radius in set(radii):
         rows = [r for r, other in enumerate(radii) if other == radius]
         best[rows] = largest_similarity(keys[0, rows], query[:, None].expand(len(rows), -1, -1, -1, -1), radius)
-    keys = torch.cat([keys[0] * (1 + weight), -weight * best[:, None]], dim=1)
-    return torch.cat([query, torch.ones_like(query[:, :1])], dim=1), keys[None]
+    return keys * (1 + weight), -weight * best[None]

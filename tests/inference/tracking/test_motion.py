@@ -4,8 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vos_lightning.inference.memory_bank import ReferencePolicy
-from vos_lightning.inference.motion import (
+from vos_lightning.inference.tracking.motion import (
     OUT_OF_FRAME,
     centres,
     distinct_shifts,
@@ -14,7 +13,8 @@ from vos_lightning.inference.motion import (
     reference_shifts,
     seen_last,
 )
-from vos_lightning.inference.propagation import PropagationSettings, Propagator
+from vos_lightning.inference.tracking.reconstruction import ReconstructionPropagator
+from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.models.lab_patches import LabPatches
 
 
@@ -48,8 +48,8 @@ def test_what_came_from_outside_of_the_frame_is_never_matched():
     """Also with raw dot products, where zero would be a similarity like any other."""
     generator = torch.Generator().manual_seed(0)
     query, keys = torch.randn(8, 6, 6, generator=generator), torch.randn(1, 2, 8, 6, 6, generator=generator) - 1
-    moved_query, moved_keys, values = move_references(query[None], keys, torch.ones(1, 2, 1, 6, 6), [(2, -3), (0, 0)])
-    similarity = torch.einsum("dij,rdij->rij", moved_query[0], moved_keys[0])
+    moved_keys, values, bias = move_references(keys, torch.ones(1, 2, 1, 6, 6), [(2, -3), (0, 0)])
+    similarity = torch.einsum("dij,rdij->rij", query, moved_keys[0]) + bias[0]
     outside = torch.zeros(6, 6, dtype=torch.bool)
     outside[:2] = outside[:, 3:] = True
     assert (similarity[0][outside] < 0.9 * OUT_OF_FRAME).all()
@@ -71,6 +71,10 @@ def test_given_frames_follow_every_group_and_recent_ones_a_group_each():
     assert shifts == [(0, 9), (0, 0), (0, 0), (0, 9), (0, 0), (0, 0)]
 
 
+def settings_of(radius, offsets, follow=True):
+    return TrackingSettings(radius, 10, offsets, follow=follow, colour_weight=0.0, mutual_weight=0.0)
+
+
 def scene(steps, speed):
     """A textured box that moves right over a plain, slightly noisy ground: frames and their masks."""
     generator = torch.Generator().manual_seed(0)
@@ -89,8 +93,8 @@ def scene(steps, speed):
 @pytest.mark.parametrize("follow", [True, False])
 def test_the_first_frame_alone_holds_an_object_far_beyond_its_window_if_it_follows(follow):
     frames, masks = scene(18, speed=8)
-    settings = PropagationSettings(radius=4, policy=ReferencePolicy(offsets=()), follow=follow)
-    propagator = Propagator(LabPatches(), settings=settings)
+    settings = settings_of(4, (), follow)
+    propagator = ReconstructionPropagator(LabPatches(), settings=settings)
     predicted = [propagator.step(frame, masks[0] if t == 0 else None) for t, frame in enumerate(frames)]
     overlap = ((predicted[-1] == 1) & (masks[-1] == 1)).sum() / ((predicted[-1] == 1) | (masks[-1] == 1)).sum()
     assert overlap > 0.9 if follow else overlap < 0.1
@@ -99,8 +103,8 @@ def test_the_first_frame_alone_holds_an_object_far_beyond_its_window_if_it_follo
 def test_an_object_that_is_out_of_sight_is_awaited_where_it_was_last():
     frames, masks = scene(12, speed=8)
     frames[6:10] = [torch.zeros_like(frames[0])] * 4
-    settings = PropagationSettings(radius=10, policy=ReferencePolicy(offsets=(1,)))
-    propagator = Propagator(LabPatches(), settings=settings)
+    settings = settings_of(10, (1,))
+    propagator = ReconstructionPropagator(LabPatches(), settings=settings)
     predicted = [propagator.step(frame, masks[0] if t == 0 else None) for t, frame in enumerate(frames)]
     assert not any(p.any() for p in predicted[8:10])
     # out of the first frame's own window, 10 positions or 40 pixels, by then
@@ -118,8 +122,8 @@ def test_two_objects_that_part_are_both_followed():
             frame[:, 20:44, x : x + 24], mask[20:44, x : x + 24] = boxes[i], i + 1
         frames.append(frame.to(torch.uint8))
         masks.append(mask)
-    settings = PropagationSettings(radius=4, policy=ReferencePolicy(offsets=()))
-    propagator = Propagator(LabPatches(), settings=settings)
+    settings = settings_of(4, ())
+    propagator = ReconstructionPropagator(LabPatches(), settings=settings)
     predicted = [propagator.step(frame, masks[0] if t == 0 else None) for t, frame in enumerate(frames)]
     for i in (1, 2):
         assert ((predicted[-1] == i) & (masks[-1] == i)).sum() / ((predicted[-1] == i) | (masks[-1] == i)).sum() > 0.9

@@ -1,16 +1,18 @@
 """Masks carried through generated videos: sizes, ids, prompts, memory."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from vos_lightning.errors import MaskError, VOSError
-from vos_lightning.inference.memory_bank import ReferencePolicy
-from vos_lightning.inference.propagation import PropagationSettings, Propagator
+from vos_lightning.inference.tracking.reconstruction import ReconstructionPropagator
+from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.models.lab_patches import LabPatches
 
-SETTINGS = PropagationSettings(radius=4)
+SETTINGS = TrackingSettings(4, 10, (1, 2, 3, 4), colour_weight=0.0, mutual_weight=0.0)
 
 
 class Counting(nn.Module):
@@ -48,7 +50,7 @@ def overlap(a, b):
 
 def track(frames, masks, settings=SETTINGS, **options):
     """Masks given by frame index -> predictions of all frames."""
-    propagator = Propagator(LabPatches(), settings=settings, **options)
+    propagator = ReconstructionPropagator(LabPatches(), settings=settings, **options)
     return torch.stack([propagator.step(frame, masks.get(t)) for t, frame in enumerate(frames)])
 
 
@@ -104,7 +106,7 @@ def test_ids_are_kept_whatever_they_are():
 
 def test_nothing_is_tracked_or_encoded_before_the_first_mask():
     encoder = Counting()
-    propagator = Propagator(encoder, settings=SETTINGS)
+    propagator = ReconstructionPropagator(encoder, settings=SETTINGS)
     frame, mask = texture(32, 48), box(32, 48, id4=(8, 16, 8, 24))
     assert not propagator.step(frame).any()
     assert not propagator.step(frame, torch.zeros_like(mask)).any()
@@ -115,7 +117,7 @@ def test_nothing_is_tracked_or_encoded_before_the_first_mask():
 
 def test_every_frame_is_encoded_once_by_each_network():
     encoder, reference_encoder = Counting(), Counting()
-    propagator = Propagator(encoder, reference_encoder, SETTINGS)
+    propagator = ReconstructionPropagator(encoder, reference_encoder, SETTINGS)
     mask = box(32, 48, id1=(8, 16, 8, 24))
     for t in range(12):
         propagator.step(texture(32, 48, seed=t), mask if t in (0, 5) else None)
@@ -130,14 +132,14 @@ def test_the_reference_network_encodes_the_memory():
             return torch.zeros_like(super().forward(lab))
 
     frames, mask = [texture(64, 96)] * 3, box(64, 96, id1=(24, 40, 40, 56))
-    propagator = Propagator(LabPatches(), Blind(), PropagationSettings(radius=4, topk=None))
+    propagator = ReconstructionPropagator(LabPatches(), Blind(), replace(SETTINGS, topk=None))
     masks = [propagator.step(frame, mask if t == 0 else None) for t, frame in enumerate(frames)]
     assert not torch.equal(masks[2], mask)
 
 
 @pytest.mark.parametrize("topk", [None, 10])
 def test_an_object_added_later_leaves_the_others_as_they_were(topk):
-    settings = PropagationSettings(radius=4, topk=topk)
+    settings = replace(SETTINGS, topk=topk)
     scene = texture(64, 160)
     frames = [scene[:, :, 2 * t : 2 * t + 96] for t in range(16)]
     first, late = box(64, 96, id3=(8, 24, 40, 56), id7=(40, 56, 60, 80)), box(64, 96, id200=(28, 36, 36, 56))
@@ -190,7 +192,7 @@ def test_a_frame_of_another_size_is_refused():
 
 def test_large_frames_are_scaled_for_the_network_and_masks_keep_their_size():
     encoder = Counting()
-    propagator = Propagator(encoder, settings=SETTINGS, max_size=60)
+    propagator = ReconstructionPropagator(encoder, settings=replace(SETTINGS, max_size=60))
     frame, mask = texture(90, 122, cell=8), box(90, 122, id9=(24, 64, 40, 88))
     masks = [propagator.step(frame, mask if t == 0 else None) for t in range(4)]
     assert set(encoder.sizes) == {(44, 60)}  # the longer side at its limit, whole cells
@@ -201,7 +203,9 @@ def test_large_frames_are_scaled_for_the_network_and_masks_keep_their_size():
 
 def test_small_frames_are_not_scaled_up():
     encoder = Counting()
-    Propagator(encoder, settings=SETTINGS, max_size=600).step(texture(32, 48), box(32, 48, id1=(8, 16, 8, 24)))
+    ReconstructionPropagator(encoder, settings=replace(SETTINGS, max_size=600)).step(
+        texture(32, 48), box(32, 48, id1=(8, 16, 8, 24))
+    )
     assert encoder.sizes == [(32, 48)]
 
 
@@ -217,14 +221,14 @@ def test_a_wider_window_for_the_given_frame_finds_what_came_back():
 
     frames = [at(8), *[away] * 6, at(108)]
     mask, expected = box(64, 160, id1=(12, 52, 8, 48)), box(64, 160, id1=(12, 52, 108, 148))
-    near = track(frames, {0: mask}, PropagationSettings(radius=4, topk=1))
-    wide = track(frames, {0: mask}, PropagationSettings(radius=4, topk=1, policy=ReferencePolicy(given_radius=26)))
+    near = track(frames, {0: mask}, replace(SETTINGS, topk=1))
+    wide = track(frames, {0: mask}, replace(SETTINGS, topk=1, given_radius=26))
     assert overlap(near[-1] == 1, expected == 1) < 0.1
     assert overlap(wide[-1] == 1, expected == 1) > 0.5
 
 
 def test_memory_is_bounded_over_a_long_video():
-    propagator = Propagator(LabPatches(), settings=SETTINGS)
+    propagator = ReconstructionPropagator(LabPatches(), settings=SETTINGS)
     frame, mask = texture(16, 24), box(16, 24, id1=(4, 12, 4, 12))
     for t in range(200):
         propagator.step(frame, mask if t % 7 == 0 else None)
@@ -234,6 +238,6 @@ def test_memory_is_bounded_over_a_long_video():
 def test_no_graph_is_kept():
     encoder = nn.Sequential(LabPatches(), nn.Conv2d(27, 8, 1))
     encoder.stride = 4
-    propagator = Propagator(encoder, settings=SETTINGS)
+    propagator = ReconstructionPropagator(encoder, settings=SETTINGS)
     propagator.step(texture(16, 24), box(16, 24, id1=(4, 12, 4, 12)))
     assert not any(t.requires_grad for t in propagator._memory.read([0]))

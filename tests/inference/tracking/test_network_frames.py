@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vos_lightning.errors import MaskError, VOSError
-from vos_lightning.inference.network_frames import NetworkFrames
+from vos_lightning.inference.tracking.network_frames import NetworkFrames
 
 
 @pytest.mark.parametrize("size", [(32, 48), (33, 50), (7, 90)])

@@ -1,0 +1,1 @@
+"""Follow objects through a video, one frame at a time: memory, readout, and the two papers' propagators."""

@@ -1,0 +1,93 @@
+"""Carry masks through a video by the affinity that was learned from colours (SSVOS eq. 4)."""
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vos_lightning.inference.tracking.memory_bank import Ids
+from vos_lightning.inference.tracking.propagator import Propagator
+from vos_lightning.inference.tracking.settings import TrackingSettings
+from vos_lightning.models.colour_mix import ColourMix
+from vos_lightning.models.reconstruction import downsample
+
+
+class ReconstructionPropagator(Propagator):
+    """Reads probabilities out of those of earlier frames; its state is (K + 1, h, w), background first.
+
+    Args:
+        encoder: Φ_q, Lab frames (1, 3, H, W) -> features (1, D, H / stride, W / stride), with attributes `stride` and,
+            where features have length 1, `normalize`.
+        reference_encoder: Φ_r, encodes the frames that enter the memory; None where it is Φ_q, whose features are then
+            used twice.
+        settings: how masks are read out.
+        temperature: divides the similarities.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        reference_encoder: nn.Module | None = None,
+        settings: TrackingSettings | None = None,
+        temperature: float = 0.05,
+    ) -> None:
+        settings = settings or TrackingSettings()
+        self._stride = cast("int", encoder.stride)
+        super().__init__(settings, temperature, self._stride)
+        self.encoder = _with_colours(encoder, settings.colour_weight)
+        self.reference_encoder = (
+            None if reference_encoder is None else _with_colours(reference_encoder, settings.colour_weight)
+        )
+
+    def _encode(self, lab: Tensor) -> Tensor:
+        features: Tensor = self.encoder(lab)
+        return features
+
+    def _nothing(self, query: Tensor) -> Tensor:
+        return query.new_zeros(1, *query.shape[-2:])
+
+    def _predict(self, query: Tensor) -> Tensor:
+        """Each group is voted on by the frames that know of it, and takes its share of what came before it.
+
+        An earlier frame holds a latecomer as background, and would outvote the few frames since.
+        """
+        groups = self.objects.groups()
+        if len(groups) == 1:
+            return self._read(query, *groups[0])
+        probs = query.new_zeros(1 + len(self.objects), *query.shape[-2:])
+        for number, (start, members) in enumerate(groups):
+            share = self._read(query, start, members)
+            rows = [k + 1 for k in members]
+            if number == 0:
+                probs[[0, *rows]] = share / share.sum(0, keepdim=True).clamp(min=torch.finfo(share.dtype).tiny)
+            else:
+                probs *= (1 - share[1:].sum(0, keepdim=True)).clamp(min=0)
+                probs[rows] = share[1:]
+        return probs
+
+    def _select(self, stored: Tensor, members: list[int]) -> tuple[Tensor, Tensor]:
+        values = stored[:, :, [0, *(k + 1 for k in members)]]
+        return values, values[:, :, 1:]
+
+    def _put(self, state: Tensor, shares: Tensor, is_given: Tensor, new: int) -> Tensor:
+        shares, given = downsample(shares, self._stride), is_given[:, None, None]
+        others = F.pad(state[1:], (0, 0, 0, 0, 0, new)) * (1 - (shares * given).sum(0))
+        masks = torch.where(given, shares, others)
+        return torch.cat([1 - masks.sum(0, keepdim=True), masks])
+
+    def _remember(self, lab: Tensor, query: Tensor, state: Tensor, given: Ids) -> Tensor:
+        key = query if self.reference_encoder is None else self.reference_encoder(lab)
+        self._memory.write(self._t, key[0], state, given)
+        return state[1:]
+
+    def _to_ids(self, state: Tensor, size: tuple[int, int]) -> Tensor:
+        """Upsample to the frame's size and take the most probable."""
+        full = F.interpolate(state[None], scale_factor=self._stride, mode="bilinear", align_corners=False)
+        ids = torch.tensor([0, *self.objects.ids], dtype=torch.uint8, device=state.device)
+        return ids[self._frames.restore(full, size)[0].argmax(0)]
+
+
+def _with_colours(encoder: nn.Module, weight: float) -> nn.Module:
+    """Raw dot products have no scale that colours could share."""
+    return ColourMix(encoder, weight) if weight and getattr(encoder, "normalize", False) else encoder

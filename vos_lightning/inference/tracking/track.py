@@ -1,0 +1,103 @@
+"""One loop over a video's frames, for whoever wants masks."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vos_lightning.errors import MaskError, VOSError
+from vos_lightning.inference.tracking.propagator import Propagator
+
+Frame = np.ndarray | Tensor
+Ids = np.ndarray
+
+
+class Track:
+    """The objects of one video, frame by frame, in whichever order the frames come: reversed ones are tracked backward.
+
+    Args:
+        propagator: a fresh one.
+        device: of its networks.
+
+    Attributes:
+        count: of the frames so far.
+    """
+
+    def __init__(self, propagator: Propagator, device: torch.device) -> None:
+        self._propagator = propagator
+        self._device = device
+        self.count = 0
+
+    @property
+    def object_ids(self) -> list[int]:
+        """Ids of the objects that are followed."""
+        return list(self._propagator.objects.ids)
+
+    @property
+    def uncertainty(self) -> dict[int, float]:
+        """By id, how unsure the last mask is, in [0, 1]: 1 less the region similarity that is to be expected."""
+        return dict(self._propagator.uncertainty)
+
+    def step(self, frame: Frame, mask: np.ndarray | Tensor | None = None) -> Ids:
+        """Mask of the next frame.
+
+        Args:
+            frame: RGB uint8, an array (H, W, 3) or a tensor (3, H, W).
+            mask: (H, W) ids that are given for it, 0 where nothing is.
+
+        Returns:
+            (H, W) uint8 ids; all 0 as long as no mask was given.
+
+        Raises:
+            MaskError: mask and frame differ in size.
+            VOSError: not a frame, or one of another size than those before.
+        """
+        image = as_frame(frame, self.count).to(self._device)
+        ids = self._propagator.step(image, None if mask is None else torch.as_tensor(mask, device=self._device))
+        self.count += 1
+        return ids.cpu().numpy()
+
+
+def track(
+    track: Track, frames: Iterable[Frame], prompts: Mapping[int, np.ndarray | Tensor]
+) -> Iterator[tuple[Frame, Ids]]:
+    """Follow objects through a video.
+
+    Args:
+        track: a fresh one.
+        frames: see `Track.step`.
+        prompts: given masks (H, W) by frame; looked up as the frames come.
+
+    Yields:
+        Each frame with its ids, (H, W) uint8.
+
+    Raises:
+        VOSError: there is no frame.
+        MaskError: a mask was given for a frame after the last one.
+    """
+    t = -1
+    for t, frame in enumerate(frames):
+        yield frame, track.step(frame, prompts.get(t))
+    if t < 0:
+        raise VOSError("the video has no frame")
+    if late := [index for index in prompts if index > t]:
+        raise MaskError(f"a mask was given for frame {late[0]}, but the video has {t + 1} frames")
+
+
+def as_frame(frame: Frame, t: int) -> Tensor:
+    """A (3, H, W) uint8 tensor.
+
+    Raises:
+        VOSError: it is none; named by its index.
+    """
+    try:
+        tensor = torch.as_tensor(frame if isinstance(frame, Tensor) else np.asarray(frame))
+    except TypeError as error:
+        raise VOSError(f"frame {t} is {type(frame).__name__}; expected uint8 RGB, (H, W, 3)") from error
+    if tensor.dtype != torch.uint8 or tensor.dim() != 3 or 3 not in (tensor.shape[0], tensor.shape[-1]):
+        raise VOSError(
+            f"frame {t} is {tensor.dtype} {tuple(tensor.shape)}; expected uint8 RGB, (H, W, 3) or a tensor (3, H, W)"
+        )
+    channels_last = not isinstance(frame, Tensor) or tensor.shape[0] != 3
+    return tensor.permute(2, 0, 1) if channels_last and tensor.shape[-1] == 3 else tensor
