@@ -126,6 +126,8 @@ def score(weights: str, recent: int, options: argparse.Namespace) -> float:
         follow=False,
         colour_weight=0.0,
         mutual_weight=0.0,
+        edges=False,
+        threshold=0.5,
         momentum_encoder=options.momentum_encoder,
         max_size=options.max_size,
     )

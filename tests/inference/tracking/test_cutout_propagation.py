@@ -119,7 +119,7 @@ def test_the_highest_object_wins_and_none_below_zero():
     propagator = CutoutPropagator(Copying())
     propagator.objects.give(frozenset({7, 200}), t=0)
     scores = torch.tensor([[[0.4, -0.1, -0.2, 0.1]], [[0.3, -0.3, 0.2, 0.1]]])
-    assert propagator._to_ids(scores, (1, 4)).tolist() == [[7, 0, 200, 7]]
+    assert propagator._to_ids(scores, torch.zeros(1, 3, 1, 4), (1, 4)).tolist() == [[7, 0, 200, 7]]
 
 
 def test_nothing_is_tracked_before_the_first_mask():

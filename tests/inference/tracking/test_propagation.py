@@ -8,11 +8,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from vos_lightning.errors import MaskError, VOSError
+from vos_lightning.functional.guided_filter import GuidedUpsampler
 from vos_lightning.inference.tracking.reconstruction import ReconstructionPropagator
 from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.models.lab_patches import LabPatches
 
-SETTINGS = TrackingSettings(4, 10, (1, 2, 3, 4), colour_weight=0.0, mutual_weight=0.0)
+SETTINGS = TrackingSettings(4, 10, (1, 2, 3, 4), colour_weight=0.0, mutual_weight=0.0, edges=False, threshold=0.5)
 
 
 class Counting(nn.Module):
@@ -241,3 +242,27 @@ def test_no_graph_is_kept():
     propagator = ReconstructionPropagator(encoder, settings=SETTINGS)
     propagator.step(texture(16, 24), box(16, 24, id1=(4, 12, 4, 12)))
     assert not any(t.requires_grad for t in propagator._memory.read([0]))
+
+
+@pytest.mark.parametrize("edges", [False, True])
+@pytest.mark.parametrize("threshold", [0.3, 0.5])
+def test_ids_are_those_of_the_highest_odds_however_many_objects_are_drawn_at_once(edges, threshold):
+    """Against all objects at once: the argmax of the background and of the objects, times the threshold's odds."""
+    generator = torch.Generator().manual_seed(0)
+    propagator = ReconstructionPropagator(
+        LabPatches(), settings=replace(SETTINGS, edges=edges, threshold=threshold, max_size=96)
+    )
+    propagator._frames.check(0, torch.zeros(3, 90, 122), None)
+    propagator.objects.give(frozenset(range(3, 3 + 19)), t=0)
+    probs = torch.rand(20, 18, 24, generator=generator).softmax(0)
+    lab = torch.rand(1, 3, 72, 96, generator=generator)
+    upsample = (
+        GuidedUpsampler(lab, 4)
+        if edges
+        else (lambda maps: F.interpolate(maps[None], scale_factor=4, mode="bilinear")[0])
+    )
+    full = F.interpolate(upsample(probs[1:])[None][..., :71, :], (90, 122), mode="bilinear")[0]
+    channels = torch.cat([1 - full.sum(0, keepdim=True), full * (1 / threshold - 1)])
+    expected = torch.tensor([0, *range(3, 22)])[channels.argmax(0)]
+    differing = (propagator._to_ids(probs, lab, (90, 122)) != expected).float().mean()
+    assert differing < 0.001  # ties up to rounding

@@ -60,7 +60,7 @@ class CutoutPropagator(Propagator):
         self._memory.write(self._t, self.network.key_encoder(lab)[0], stored, given)
         return shares[:, 0]
 
-    def _to_ids(self, state: Tensor, size: tuple[int, int]) -> Tensor:
+    def _to_ids(self, state: Tensor, lab: Tensor, size: tuple[int, int]) -> Tensor:
         """The highest score where it is above 0 (CT-VOS Fig. 3), background elsewhere."""
         if not len(state):
             return torch.zeros(size, dtype=torch.uint8, device=state.device)

@@ -66,7 +66,7 @@ class Propagator(ABC):
         lab = rgb_to_lab(self._frames.fit(frame[None].float() / 255))
         query = self._encode(lab)
         state = self._predict(query) if self.objects.ids else self._nothing(query)
-        ids = self._to_ids(state, size)
+        ids = self._to_ids(state, lab, size)
         if mask is not None and given:
             state = self._insert(state, mask, given)
             ids = override(ids, mask, given)
@@ -104,8 +104,8 @@ class Propagator(ABC):
         """Store the frame; returns the objects' probabilities, (K, h, w)."""
 
     @abstractmethod
-    def _to_ids(self, state: Tensor, size: tuple[int, int]) -> Tensor:
-        """The state -> (H, W) uint8 ids of the frame's size."""
+    def _to_ids(self, state: Tensor, lab: Tensor, size: tuple[int, int]) -> Tensor:
+        """The state of a frame, and the frame -> (H, W) uint8 ids of the video's size."""
 
     @abstractmethod
     def _select(self, stored: Tensor, members: list[int]) -> tuple[Tensor, Tensor]:

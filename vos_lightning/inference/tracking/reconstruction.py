@@ -6,11 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vos_lightning.functional.guided_filter import GuidedUpsampler
 from vos_lightning.inference.tracking.memory_bank import Ids
 from vos_lightning.inference.tracking.propagator import Propagator
 from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.models.colour_mix import ColourMix
 from vos_lightning.models.reconstruction import downsample
+
+# Bounds the memory that drawing them takes.
+OBJECTS_AT_ONCE = 8
 
 
 class ReconstructionPropagator(Propagator):
@@ -81,11 +85,25 @@ class ReconstructionPropagator(Propagator):
         self._memory.write(self._t, key[0], state, given)
         return state[1:]
 
-    def _to_ids(self, state: Tensor, size: tuple[int, int]) -> Tensor:
-        """Upsample to the frame's size and take the most probable."""
-        full = F.interpolate(state[None], scale_factor=self._stride, mode="bilinear", align_corners=False)
-        ids = torch.tensor([0, *self.objects.ids], dtype=torch.uint8, device=state.device)
-        return ids[self._frames.restore(full, size)[0].argmax(0)]
+    def _to_ids(self, state: Tensor, lab: Tensor, size: tuple[int, int]) -> Tensor:
+        """Draw the probabilities at the frame's size, few objects at a time, and take the highest odds."""
+        upsample = GuidedUpsampler(lab, self._stride) if self.settings.edges else self._interpolate
+        odds = 1 / self.settings.threshold - 1
+        rest, best = (state.new_full(size, value) for value in (1.0, 0.0))
+        ids = torch.zeros(size, dtype=torch.uint8, device=state.device)
+        numbers = torch.tensor(self.objects.ids, dtype=torch.uint8, device=state.device)
+        for first in range(0, len(numbers), OBJECTS_AT_ONCE):
+            some = slice(first, first + OBJECTS_AT_ONCE)
+            probs = self._frames.restore(upsample(state[1:][some])[None], size)[0]
+            rest -= probs.sum(0)
+            highest, winner = probs.max(0)
+            ids = torch.where(highest > best, numbers[some][winner], ids)
+            best = torch.maximum(best, highest)
+        return torch.where(odds * best > rest, ids, 0).to(torch.uint8)
+
+    def _interpolate(self, probs: Tensor) -> Tensor:
+        full: Tensor = F.interpolate(probs[None], scale_factor=self._stride, mode="bilinear", align_corners=False)[0]
+        return full
 
 
 def _with_colours(encoder: nn.Module, weight: float) -> nn.Module:

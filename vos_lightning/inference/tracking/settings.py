@@ -26,6 +26,10 @@ class TrackingSettings:
             that aren't normalised, which have no scale to share.
         mutual_weight: how much less a match counts that is not the best one seen from the reference, see `mutual`; 0
             or more.
+        edges: redraw contours along those of the frame, see `functional.guided_filter`; otherwise probabilities are
+            interpolated.
+        threshold: probability above which a position is an object's rather than background, in (0, 1); of several
+            objects the most probable counts.
         momentum_encoder: let the momentum encoder, where there is one, encode the memory (SSVOS §3.2).
         max_size: frames with a longer side are scaled down to it for the network, in pixels; masks keep the full size.
             None scales nothing.
@@ -41,6 +45,8 @@ class TrackingSettings:
     follow: bool = True
     colour_weight: float = 0.4
     mutual_weight: float = 0.5
+    edges: bool = True
+    threshold: float = 0.4
     momentum_encoder: bool = False
     max_size: int | None = None
 
@@ -54,6 +60,7 @@ class TrackingSettings:
             ("given_radius", self.given_radius is None or self.given_radius >= 0, "0 or more, or None"),
             ("colour_weight", 0 <= self.colour_weight < 1, "at least 0 and less than 1"),
             ("mutual_weight", 0 <= self.mutual_weight < float("inf"), "0 or more"),
+            ("threshold", 0 < self.threshold < 1, "more than 0 and less than 1"),
             ("max_size", self.max_size is None or self.max_size >= 1, "pixels, 1 or more, or None"),
         ):
             if not valid:
