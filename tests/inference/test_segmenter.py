@@ -8,6 +8,7 @@ from PIL import Image
 from vos_lightning import VideoSegmenter
 from vos_lightning.errors import MaskError, VOSError
 from vos_lightning.inference.segmenter import as_mask
+from vos_lightning.inference.tracking.backward import _reversed
 from vos_lightning.inference.tracking.uncertainty import expected_region_similarity
 from vos_lightning.io.masks import write_mask
 from vos_lightning.io.writers import VideoWriter
@@ -147,6 +148,44 @@ def test_steps_backward_follow_an_object_to_the_start(segmenter, moving_square):
     masks = [track.step(frame, truth[-1] if t == 0 else None) for t, frame in enumerate(frames[::-1])]
     assert track.object_ids == [9]
     assert overlap(masks[-1] == 9, truth[0] == 9) > 0.7
+
+
+@pytest.mark.parametrize("kind", ["array", "list", "folder"])
+def test_an_object_given_in_the_middle_is_followed_both_ways(segmenter, moving_square, kind, tmp_path):
+    frames, truth = moving_square
+    for t, frame in enumerate(frames):
+        Image.fromarray(frame).save(tmp_path / f"{t:05d}.png")
+    source = {"array": frames, "list": list(frames), "folder": tmp_path}[kind]
+    masks = list(segmenter.segment(source, prompts={3: truth[3]}, backward=True))
+    assert np.array_equal(masks[3], truth[3])
+    assert all(overlap(mask == 9, expected == 9) > 0.7 for mask, expected in zip(masks, truth, strict=True))
+    forward = list(segmenter.segment(source, prompts={3: truth[3]}))
+    assert [mask.any() for mask in forward] == [False, False, False, True, True, True]
+    assert all(np.array_equal(a, b) for a, b in zip(masks[3:], forward[3:], strict=True))
+
+
+def test_backward_each_object_begins_where_it_was_given_first(segmenter, moving_square):
+    frames, truth = moving_square
+    late = np.where(late_object(truth) > 0, 4, np.roll(truth[5], 2, 0))
+    masks = list(segmenter.segment(frames, truth[0], prompts={5: late}, backward=True))
+    alone = list(segmenter.segment(frames, truth[0]))
+    for mask, expected in zip(masks[:5], alone, strict=False):
+        assert np.array_equal(mask == 9, expected == 9)  # a correction of a known object tells nothing of before
+        assert overlap(mask == 4, late == 4) > 0.8
+
+
+def test_backward_reads_whole_videos_from_their_end(monkeypatch):
+    monkeypatch.setattr("vos_lightning.inference.tracking.backward.READ_AT_ONCE", 3)
+    assert [t for t, _ in _reversed(list("abcdefghij"), 7)] == [7, 6, 5, 4, 3, 2, 1, 0]
+    assert "".join(frame for _, frame in _reversed(list("abcdefghij"), 7)) == "hgfedcba"
+
+
+def test_backward_needs_frames_in_any_order_and_masks_within_them(segmenter, moving_square):
+    frames, truth = moving_square
+    with pytest.raises(VOSError, match="backward needs frames that can be read in any order"):
+        segmenter.segment(iter(frames), truth[0], backward=True)
+    with pytest.raises(MaskError, match="frame 17, but the video has 6"):
+        list(segmenter.segment(frames, prompts={17: truth[0]}, backward=True))
 
 
 def test_uncertainty_is_what_the_remembered_probabilities_doubt(segmenter, moving_square):

@@ -1,7 +1,7 @@
 """Point at objects in a video and follow them: the library's front door."""
 
 import weakref
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from itertools import count
@@ -14,9 +14,11 @@ from torch import Tensor
 from vos_lightning.errors import MaskError, VOSError
 from vos_lightning.ids import given_objects
 from vos_lightning.inference.adaptation import adapt_pairs
+from vos_lightning.inference.adaptation_masks import PackedMask
 from vos_lightning.inference.adaptation_settings import AdapterSettings
+from vos_lightning.inference.tracking.backward import track_backward
 from vos_lightning.inference.tracking.settings import TrackingSettings
-from vos_lightning.inference.tracking.track import Frame, Track, as_frame, track
+from vos_lightning.inference.tracking.track import Frame, Track, as_frame, require_frames, track
 from vos_lightning.inference.weights import load_tracker
 from vos_lightning.io.frames import FrameSource, open_frames
 from vos_lightning.io.masks import read_mask
@@ -106,6 +108,8 @@ class VideoSegmenter:
         mask: Mask | None = None,
         prompts: Mapping[int, Mask] | None = None,
         sequence: str | None = None,
+        *,
+        backward: bool = False,
     ) -> "Segmentation":
         """Follow the objects of the mask.
 
@@ -116,6 +120,9 @@ class VideoSegmenter:
                 other ids is void and not followed; 255 alone is an object.
             prompts: masks of later frames by their index; same as `add_object`.
             sequence: name that seeds what is random in `adapt`; None takes that of the path.
+            backward: follow objects backward too, from where each was given first; that is done before the first mask
+                comes. Where two objects meet, those that were given before win. Needs frames that can be read in any
+                order: a path, a list or an array.
 
         Returns:
             An iterator of (H, W) uint8 ids, one per frame, the first included, in the frame's size.
@@ -132,7 +139,9 @@ class VideoSegmenter:
         if not isinstance(source, Iterable):
             raise VOSError(f"frames are {type(frames).__name__}; expected a path or an iterable of RGB frames")
         name = sequence or (Path(frames).stem if isinstance(frames, str | Path) else "")
-        segmentation = Segmentation(self, source, given, name)
+        if backward and not isinstance(source, FrameSource | Sequence | np.ndarray | Tensor):
+            raise VOSError("backward needs frames that can be read in any order: give a path, a list or an array")
+        segmentation = Segmentation(self, source, given, name, backward)
         self._running = weakref.ref(segmentation)
         return segmentation
 
@@ -141,12 +150,19 @@ class Segmentation(Iterator[np.ndarray]):
     """The masks of one video, in the order of its frames: (H, W) uint8 ids. Made by `VideoSegmenter.segment`."""
 
     def __init__(
-        self, segmenter: VideoSegmenter, frames: Iterable[Frame], given: dict[int, np.ndarray], name: str
+        self,
+        segmenter: VideoSegmenter,
+        frames: Iterable[Frame],
+        given: dict[int, np.ndarray],
+        name: str,
+        backward: bool = False,
     ) -> None:
         self._track = segmenter.tracker()
         self._given = given
         self.ended = False
         pairs = _propagate(self._track, frames, given)
+        if backward:
+            pairs = _with_earlier(pairs, segmenter.tracker(), frames, given)
         if segmenter.adapter is None:
             self._masks: Iterator[np.ndarray] = (ids for _, ids in pairs)
         else:
@@ -186,6 +202,17 @@ def _propagate(fresh: Track, frames: Iterable[Frame], given: Mapping[int, np.nda
         # copied as they are read ahead: whoever makes the frames may use one buffer for all of them
         frames = (frame.clone() if isinstance(frame, Tensor) else copy(frame) for frame in frames)
     return track(fresh, BackgroundReader(frames), given)
+
+
+def _with_earlier(
+    pairs: Iterator[Pair], fresh: Track, frames: Iterable[Frame], given: Mapping[int, np.ndarray]
+) -> Iterator[Pair]:
+    """Frames and their masks, with what was followed backward where nothing was followed forward."""
+    assert isinstance(frames, Sequence | FrameSource | np.ndarray | Tensor)  # as `segment` has checked
+    require_frames(given, len(frames))
+    earlier = {t: PackedMask(ids) for t, ids in track_backward(fresh, frames, given)}
+    for t, (frame, ids) in enumerate(pairs):
+        yield frame, np.where(ids == 0, earlier.pop(t).ids(), ids) if t in earlier else ids
 
 
 def as_mask(mask: Mask) -> np.ndarray:

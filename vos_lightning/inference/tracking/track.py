@@ -81,8 +81,17 @@ def track(
         yield frame, track.step(frame, prompts.get(t))
     if t < 0:
         raise VOSError("the video has no frame")
-    if late := [index for index in prompts if index > t]:
-        raise MaskError(f"a mask was given for frame {late[0]}, but the video has {t + 1} frames")
+    require_frames(prompts, t + 1)
+
+
+def require_frames(prompts: Iterable[int], count: int) -> None:
+    """Check that masks were given for frames that the video has.
+
+    Raises:
+        MaskError: names one that it hasn't.
+    """
+    if late := [index for index in prompts if index >= count]:
+        raise MaskError(f"a mask was given for frame {late[0]}, but the video has {count} frames")
 
 
 def as_frame(frame: Frame, t: int) -> Tensor:
