@@ -110,6 +110,41 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     assert not path.exists()
 
 
+def test_no_file_that_a_checkpoint_names_is_removed(tmp_path):
+    """Lightning removes what the state of a ModelCheckpoint calls its predecessor."""
+    options = {"max_epochs": 1, "limit_val_batches": 1}
+    fit(tmp_path, **options)
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    precious = [tmp_path / "precious.txt", tmp_path / "kept.ckpt", tmp_path.parent / f"{tmp_path.name}.ckpt"]
+    for path in precious:
+        path.write_text("precious")
+    outside = f"{tmp_path}/../{tmp_path.name}.ckpt"
+    for victim in (str(precious[0]), str(precious[1]), outside):
+        for state in checkpoint["callbacks"].values():
+            if "best_model_path" in state:
+                path = {"best_model_path": victim, "kth_best_model_path": victim, "dirpath": str(tmp_path)}
+                state |= path | {"best_k_models": {victim: torch.tensor(-1.0)}, "kth_value": torch.tensor(-1.0)}
+                state["best_model_score"] = torch.tensor(-1.0)
+        torch.save(checkpoint, tmp_path / "evil.ckpt")
+        fit(tmp_path, checkpoint=tmp_path / "evil.ckpt", **options | {"max_epochs": 2})
+    assert all(path.read_text() == "precious" for path in precious)
+    for path in (precious[0], outside):
+        AtomicCheckpointIO().remove_checkpoint(path)
+    assert all(path.exists() for path in precious)
+
+
+def test_a_resumed_run_keeps_the_best_checkpoint_until_it_is_beaten(tmp_path):
+    options = {"limit_val_batches": 1}
+    fit(tmp_path, max_epochs=1, **options)
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    (state,) = (one for key, one in checkpoint["callbacks"].items() if key.startswith("BestCheckpoint"))
+    state["best_model_score"] = torch.tensor(2.0)  # no run will beat that
+    torch.save(checkpoint, tmp_path / "last.ckpt")
+    best = (tmp_path / "best.ckpt").read_bytes()
+    fit(tmp_path, checkpoint=tmp_path / "last.ckpt", max_epochs=2, **options)
+    assert (tmp_path / "best.ckpt").read_bytes() == best
+
+
 class Harmful:
     def __reduce__(self):
         return print, ("code of a checkpoint ran",)

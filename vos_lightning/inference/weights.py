@@ -102,7 +102,7 @@ def saved_hparams(path: str | Path) -> HParams:
         VOSError: it is no checkpoint of Lightning.
     """
     checkpoint = read_checkpoint(path, "meta")
-    return upgraded(checkpoint.get("hyper_parameters", {}), _task_of(checkpoint))[0]
+    return upgraded(checkpoint.get("hyper_parameters", {}), written_task(checkpoint))[0]
 
 
 def upgraded(hparams: Mapping[str, Any], task: str | None) -> tuple[HParams, str]:
@@ -148,10 +148,11 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], HParams, str | Non
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], HParams, str | None]:
     checkpoint = read_checkpoint(path)
-    return checkpoint["state_dict"], checkpoint.get("hyper_parameters", {}), _task_of(checkpoint)
+    return checkpoint["state_dict"], checkpoint.get("hyper_parameters", {}), written_task(checkpoint)
 
 
-def _task_of(checkpoint: HParams) -> str | None:
+def written_task(checkpoint: HParams) -> str | None:
+    """The task that a checkpoint says it is of; those of version 0.1.0 don't."""
     about = checkpoint.get(TASK_KEY)
     return about.get("task") if isinstance(about, Mapping) else None
 

@@ -1,11 +1,7 @@
 """Where runs are kept, and `--ckpt_path last`: find where one stopped, and go on in its folder."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-from vos_lightning.callbacks.checkpoints.files import read_checkpoint
-from vos_lightning.errors import VOSError
 
 NAMES = ("last", "best")
 
@@ -14,23 +10,6 @@ def newest_checkpoint(name: str, folders: list[Path]) -> Path | None:
     """The `last.ckpt` or `best.ckpt` written last, at any depth of the folders."""
     found = [path for folder in folders if folder.is_dir() for path in folder.rglob(f"{name}.ckpt")]
     return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
-
-
-def checkpoint_settings(path: Path, class_path: str) -> dict[str, Any]:
-    """Hyper-parameters of the task that a checkpoint was made by.
-
-    Args:
-        path: of the checkpoint.
-        class_path: of the task that is to take it.
-
-    Raises:
-        VOSError: it can't be read, or is one of another task.
-    """
-    settings = read_checkpoint(path).get("hyper_parameters", {})
-    origin = settings.get("_class_path")
-    if origin is not None and _imported(origin) is not _imported(class_path):
-        raise VOSError(f"{path} is a checkpoint of {origin}, and the model is {class_path}; give --model {origin}")
-    return {key: value for key, value in settings.items() if not key.startswith("_")}
 
 
 def place_loggers(logger: Any, root: Path) -> None:  # noqa: ANN401 - as the YAML has it
@@ -68,8 +47,3 @@ def same_run(logger: Any, checkpoint: Path, root: Path) -> Any:  # noqa: ANN401 
 def _kind(logger: Any) -> str:  # noqa: ANN401
     """Name of the class of a logger in a config; empty for none, and for Lightning's default."""
     return str(logger.get("class_path", "")).rpartition(".")[2] if hasattr(logger, "get") else ""
-
-
-def _imported(class_path: str) -> Any:  # noqa: ANN401
-    module, _, name = class_path.rpartition(".")
-    return getattr(import_module(module), name)

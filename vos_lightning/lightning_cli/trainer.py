@@ -1,6 +1,7 @@
 """LightningCLI with the defaults of this library."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from vos_lightning.callbacks.predictions import PredictionWriter
 from vos_lightning.callbacks.progress import default_progress
 from vos_lightning.callbacks.score_table import ScoreTable
 from vos_lightning.errors import VOSError
+from vos_lightning.lightning_cli.checkpoint_settings import checkpoint_settings
 from vos_lightning.lightning_cli.config_errors import one_line
-from vos_lightning.lightning_cli.resume import NAMES, checkpoint_settings, newest_checkpoint, place_loggers, same_run
+from vos_lightning.lightning_cli.resume import NAMES, newest_checkpoint, place_loggers, same_run
 
 
 class TrainerCLI(LightningCLI):
@@ -54,10 +56,8 @@ class TrainerCLI(LightningCLI):
             return
         if config.get("weights_only") is False:
             raise VOSError("weights_only=False would run code that a checkpoint may hold; checkpoints are data here")
-        options, chosen = config.get("model.init_args") or {}, given.get("model.init_args") or {}
-        for name, value in checkpoint_settings(Path(config["ckpt_path"]), config["model.class_path"]).items():
-            if name in options and name not in chosen:
-                options[name] = value
+        settings = checkpoint_settings(Path(config["ckpt_path"]), _imported(config["model.class_path"]))
+        _fill(config.get("model.init_args") or {}, given.get("model.init_args") or {}, settings)
 
     def _find_checkpoint(self, config: Any, command: str) -> None:  # noqa: ANN401 - a namespace
         """Put the path in the place of `last` or `best`; a fit goes on in that run's folder."""
@@ -120,3 +120,19 @@ class TrainerCLI(LightningCLI):
     def predict(self, **kwargs: Any) -> None:  # noqa: ANN401
         """Write the masks and hold none."""
         self.trainer.predict(**kwargs | {"return_predictions": False})
+
+
+def _imported(class_path: str) -> type:
+    """The class of the model, which the user has named."""
+    module, _, name = class_path.rpartition(".")
+    found: type = getattr(import_module(module), name)
+    return found
+
+
+def _fill(options: Any, chosen: Any, settings: dict[str, Any]) -> None:  # noqa: ANN401 - namespaces
+    """Set the options that were not chosen, in nested tables too."""
+    for name, value in settings.items():
+        if isinstance(value, dict) and hasattr(options.get(name), "items"):
+            _fill(options[name], chosen.get(name) or {}, value)
+        elif name in options and name not in chosen:
+            options[name] = value

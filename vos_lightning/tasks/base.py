@@ -35,10 +35,12 @@ class TrackingTask(pl.LightningModule, ABC):
 
     Attributes:
         task: its name in weights files, whatever a subclass is called.
+        unsaved: options that no checkpoint holds, and that are never taken from one.
         observers: called with every mask as it comes, in validation, test and prediction.
     """
 
     task: ClassVar[str]
+    unsaved: ClassVar[tuple[str, ...]] = ("init_from", "compile", "adapter")
 
     def __init__(self, tracking: TrackingSettings | Mapping[str, Any], adapter: AdapterSettings | None = None) -> None:
         super().__init__()
@@ -56,9 +58,13 @@ class TrackingTask(pl.LightningModule, ABC):
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Self:  # noqa: ANN401 - Lightning's
-        """As Lightning's, also for checkpoints of version 0.1.0, whose hyper-parameters had other names."""
-        saved = saved_hparams(checkpoint_path)
-        kwargs = {name: saved[name] for name in inspect.signature(cls).parameters if name in saved} | kwargs
+        """As Lightning's, also for checkpoints of version 0.1.0, whose hyper-parameters had other names.
+
+        Options that checkpoints don't hold are not taken from one that does: they could name files.
+        """
+        saved, options = saved_hparams(checkpoint_path), inspect.signature(cls).parameters
+        kept = {name: saved[name] for name in options if name in saved}
+        kwargs = kept | {name: options[name].default for name in cls.unsaved if name in options} | kwargs
         return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

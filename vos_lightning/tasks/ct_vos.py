@@ -105,7 +105,7 @@ class CTVOS(TrackingTask):
         if self.cutout.shape == "none" and self.tags.loss != "none":
             raise VOSError(f"tags.loss={self.tags.loss}: tags need a cutout; set cutout.shape, or tags.loss=none")
         groups = {"tracking": asdict(self.tracking), "cutout": asdict(self.cutout), "tags": asdict(self.tags)}
-        self.save_hyperparameters(ignore=["compile", "adapter", *groups])
+        self.save_hyperparameters(ignore=[*self.unsaved, *groups])
         self.save_hyperparameters(groups)
         self.network = CutoutTagging(depth, width, output_stride, key_dim, value_dim, normalize, temperature)
         self._compile = compile

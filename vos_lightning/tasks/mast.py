@@ -70,7 +70,7 @@ class MAST(TrackingTask):
         if momentum is not None and not 0 <= momentum < 1:
             raise VOSError(f"momentum is {momentum}; expected at least 0 and less than 1, or null for stage 1")
         # Where the weights came from is no part of the model: its checkpoints must load where that file is not.
-        self.save_hyperparameters(ignore=["init_from", "compile", "adapter", "tracking"])
+        self.save_hyperparameters(ignore=[*self.unsaved, "tracking"])
         self.save_hyperparameters({"tracking": asdict(self.tracking)})
         self.encoder = ReconstructionEncoder(width, feature_dim, normalize)
         if init_from is not None:

@@ -37,8 +37,9 @@ class AtomicCheckpointIO(CheckpointIO):
         return read_checkpoint(path, "cpu" if map_location is None else map_location)
 
     def remove_checkpoint(self, path: str | Path) -> None:
-        """Remove a checkpoint, if it is there."""
-        Path(path).unlink(missing_ok=True)
+        """Remove a checkpoint, if it is there; names may come out of another checkpoint, so nothing else is removed."""
+        if Path(path).suffix == ".ckpt" and ".." not in Path(path).parts:
+            Path(path).unlink(missing_ok=True)
 
 
 def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:  # noqa: ANN401

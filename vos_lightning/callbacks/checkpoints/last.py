@@ -42,6 +42,9 @@ class LastCheckpoint(ModelCheckpoint):
         if "loops" in checkpoint:  # not where only weights were saved
             _at_the_next_batch(checkpoint["loops"]["fit_loop"])
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take nothing over: Lightning would remove the file that a checkpoint names as its predecessor."""
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen to signals from here on."""
         super().on_train_start(trainer, pl_module)

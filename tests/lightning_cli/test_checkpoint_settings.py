@@ -1,0 +1,105 @@
+"""Options out of a checkpoint: numbers and choices that its task saves, and nothing that names a file or a module."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from vos_lightning import MAST
+from vos_lightning.cli import main
+from vos_lightning.errors import VOSError
+from vos_lightning.lightning_cli.checkpoint_settings import checkpoint_settings
+
+
+@pytest.fixture
+def save(tmp_path, monkeypatch):
+    """Write a checkpoint of a tiny MAST with other hyper-parameters; its folder is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    model = MAST(width=0.125)
+
+    def write(name="model.ckpt", **settings):
+        hparams = dict(model.hparams) | settings
+        state = {"state_dict": model.state_dict(), "hyper_parameters": hparams, "pytorch-lightning_version": "2.6.0"}
+        torch.save(state, name)
+        return tmp_path / name
+
+    return write
+
+
+def run(capsys, davis_tree, command, checkpoint):
+    data = ["--data=vos_lightning.data.DAVISDataModule", f"--data.init_args.root={davis_tree}"]
+    quiet = ["--trainer.logger=false", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+    code = main([command, "--model=vos_lightning.MAST", *data, *quiet, f"--ckpt_path={checkpoint}"])
+    return code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["test", "predict", "fit"])
+@pytest.mark.parametrize("name", ["trap.Model", "trap.MAST", "vos_lightning.trap.CTVOS", "trap", "", 7])
+def test_no_module_that_a_checkpoint_names_is_imported(save, davis_tree, tmp_path, monkeypatch, capsys, command, name):
+    (tmp_path / "trap.py").write_text("open('ran', 'w')\nclass Model: pass\nclass MAST: pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    save("last.ckpt", _class_path=name)
+    code, err = run(capsys, davis_tree, command, "last")
+    assert code == 2, err
+    assert "last.ckpt is a checkpoint of " in err.splitlines()[-1]
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["vos_lightning.MAST", "vos_lightning.tasks.mast.MAST", "vos_lightning.of.old.MAST"])
+def test_a_task_is_known_by_its_name_wherever_its_module_was(save, name):
+    assert checkpoint_settings(save(_class_path=name), MAST)["width"] == 0.125
+
+
+def test_what_a_task_does_not_save_is_not_taken(save, davis_tree, tmp_path, monkeypatch, capsys):
+    (tmp_path / "secret").write_text("secret")
+    seen = []
+    monkeypatch.setattr(MAST, "test_step", lambda self, *_: seen.append((self.adapter, dict(self.hparams))))
+    checkpoint = save(init_from=str(tmp_path / "secret"), adapter={"steps": 10**9}, compile=True, made_up=3)
+    code, err = run(capsys, davis_tree, "test", checkpoint)
+    assert code == 0, err
+    assert seen[0][0] is None
+    assert seen[0][1]["width"] == 0.125
+    assert not {"init_from", "adapter", "compile", "made_up"} & set(checkpoint_settings(checkpoint, MAST))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"width": "wide"}, {"width": True}, {"radius": 2.5}, {"halve_lr_at": ["a"]}, {"halve_lr_at": 3},
+        {"normalize": 1}, {"width": None}, {"width": [0.5]}, {"width": {"a": 1}},
+    ],
+)  # fmt: skip
+def test_types_that_a_task_does_not_have_are_refused_by_name(save, davis_tree, capsys, settings):
+    code, err = run(capsys, davis_tree, "test", save(**settings))
+    assert code == 2
+    assert f"model.ckpt is damaged: {next(iter(settings))} is " in err.splitlines()[-1]
+
+
+def test_hyper_parameters_that_are_no_table_are_refused(save):
+    torch.save({"state_dict": {}, "hyper_parameters": [1], "pytorch-lightning_version": "2"}, "list.ckpt")
+    with pytest.raises(VOSError, match=r"list\.ckpt is damaged"):
+        checkpoint_settings(save().with_name("list.ckpt"), MAST)
+
+
+@dataclass(frozen=True)
+class Readout:
+    topk: int | None = None
+    kind: Literal["a", "b"] = "a"
+
+
+class Foreign(pl.LightningModule):
+    """A user's own task."""
+
+    def __init__(self, rate: float = 1.0, path: str | None = None, readout: Readout | None = None, anything=None):
+        super().__init__()
+
+
+def test_of_other_tasks_too_only_plain_values_are_taken(save):
+    readout = {"topk": 3, "kind": "b"}
+    checkpoint = save(rate=2, path="/etc/passwd", readout=readout, anything=3, _class_path=f"{__name__}.Foreign")
+    assert checkpoint_settings(checkpoint, Foreign) == {"rate": 2, "readout": readout}
+    for damaged in ({"kind": "c"}, {"path": "x"}, {"topk": "3"}):
+        with pytest.raises(VOSError, match="damaged: readout is"):
+            checkpoint_settings(save(readout=damaged), Foreign)
