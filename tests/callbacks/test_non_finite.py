@@ -5,7 +5,8 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from vos_lightning.callbacks.non_finite import NonFinite, NonFiniteError
+from vos_lightning.callbacks.non_finite import NonFinite
+from vos_lightning.callbacks.ranks import AllRanksError
 from vos_lightning.errors import VOSError
 from vos_lightning.lightning_cli import command
 
@@ -105,7 +106,7 @@ def test_it_changes_nothing_where_all_is_well():
         assert torch.equal(one, other)
 
 
-def test_it_goes_on_counting_and_refuses_nonsense():
+def test_it_goes_on_counting_and_checks_its_patience():
     callback = NonFinite(skip=True)
     callback.load_state_dict({"skipped": 7})
     assert callback.state_dict() == {"skipped": 7}
@@ -125,12 +126,12 @@ def test_batches_of_any_kind_are_watched():
 @pytest.mark.parametrize("rank", [0, 1])
 def test_of_all_ranks_the_first_one_tells(monkeypatch, rank):
     def fail(_):
-        raise NonFiniteError("step 3")
+        raise AllRanksError("step 3")
 
     monkeypatch.setattr(command, "_run", fail)
     monkeypatch.setattr(command.rank_zero_only, "rank", rank)
     if rank == 0:
-        with pytest.raises(NonFiniteError, match="step 3"):
+        with pytest.raises(AllRanksError, match="step 3"):
             command.main([])
     else:
         assert command.main([]) == 0

@@ -64,7 +64,7 @@ def test_segment_writes_masks_named_after_the_frames(capsys, video, tmp_path):
     )
     assert code == 0
     assert out.startswith("6 masks in ")
-    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    names = sorted(p.name for p in (tmp_path / "out").glob("[!.]*"))
     assert names == sorted([*(f"img{i}.png" for i in range(8, 14)), "overlay.mp4"])
     assert np.array_equal(read_mask(tmp_path / "out" / "img8.png"), read_mask(mask))
     assert set(np.unique(read_mask(tmp_path / "out" / "img13.png"))) == {0, 9}
@@ -80,7 +80,7 @@ def test_segment_numbers_the_frames_of_a_video_file(capsys, video, moving_square
         capsys, "segment", tmp_path / "clip.mp4", "--mask", video[1], "--output", tmp_path / "out", "--weights", "lab"
     )
     assert code == 0
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"{i:05d}.png" for i in range(6)]
+    assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*")) == [f"{i:05d}.png" for i in range(6)]
 
 
 def test_masks_never_go_over_the_frames(capsys, video):

@@ -1,4 +1,4 @@
-"""`vos-lightning segment --adapt`."""
+"""`vos-lightning segment`: what becomes of what lies in the output, and `--adapt`."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,9 @@ from PIL import Image
 from vos_lightning.cli import main
 from vos_lightning.commands import segment as command
 from vos_lightning.inference.adaptation_settings import CPU_SETTINGS
+from vos_lightning.io.locks import FolderLock
 from vos_lightning.io.masks import read_mask, write_mask
+from vos_lightning.io.writers import VideoWriter
 
 
 @pytest.fixture
@@ -41,3 +43,108 @@ def test_flags_change_the_preset_of_the_device(video):
 def test_a_budget_without_adapt_is_refused(video, capsys):
     assert main([*video, "--adapt-steps=5"]) == 2
     assert "add --adapt" in capsys.readouterr().err
+
+
+@pytest.fixture
+def filled(video, tmp_path):
+    """The output of an earlier run, name by name, and the arguments of one more."""
+    assert main([*video, "--overlay"]) == 0
+    return visible(tmp_path / "out"), video
+
+
+def visible(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
+
+
+def test_a_mask_of_another_size_costs_no_earlier_mask(filled, tmp_path, capsys):
+    before, arguments = filled
+    write_mask(tmp_path / "first.png", np.ones((8, 9), np.uint8))
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert visible(tmp_path / "out") == before
+
+
+def test_a_frame_rate_that_cannot_be_written_costs_no_earlier_mask(filled, tmp_path, monkeypatch, capsys):
+    before, arguments = filled
+    monkeypatch.setattr("vos_lightning.io.frame_folder.FrameFolder.fps", 5000.0)
+    assert main([*arguments, "--overlay"]) == 2
+    assert "5000.0 frames per second" in capsys.readouterr().err
+    assert visible(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_a_run_cut_short_costs_no_earlier_mask(filled, tmp_path, monkeypatch, error):
+    before, arguments = filled
+    written = []
+
+    def interrupted(self, name, mask):
+        written.append(name)
+        if len(written) == 3:
+            raise error
+
+    monkeypatch.setattr("vos_lightning.commands.segment.MaskWriter.write", interrupted)
+    assert main(arguments) in (2, 130)
+    assert len(written) == 3
+    assert visible(tmp_path / "out") == before
+
+
+def test_a_shorter_video_leaves_no_mask_of_a_longer_one(filled, tmp_path):
+    _, arguments = filled
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    for t in (4, 5):
+        (tmp_path / "video" / f"{t}.png").unlink()
+    assert main(arguments) == 0
+    assert sorted(visible(tmp_path / "out")) == ["0.png", "1.png", "2.png", "3.png", "notes.txt"]
+
+
+def test_masks_mended_by_hand_are_not_replaced(filled, tmp_path, capsys):
+    _, arguments = filled
+    write_mask(tmp_path / "out" / "3.png", np.full((60, 90), 4, np.uint8))
+    before = visible(tmp_path / "out")
+    assert main(arguments) == 2
+    assert "3.png: would be replaced, but no earlier run has written it, or it has changed" in capsys.readouterr().err
+    assert visible(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_output_that_contains_the_mask_is_refused(video, tmp_path, capsys, linked):
+    folder = tmp_path / "m"
+    folder.mkdir()
+    (tmp_path / "first.png").rename(folder / "0.png")
+    before = visible(folder)
+    given = folder / "0.png"
+    if linked:
+        given = tmp_path / "link.png"
+        given.symlink_to(folder / "0.png")
+    assert main(["segment", video[1], "--mask", str(given), "--output", str(folder), "--weights", "lab"]) == 2
+    assert "is an input and lies there; choose another folder" in capsys.readouterr().err
+    assert visible(folder) == before
+
+
+def test_an_output_that_contains_the_video_is_refused(video, moving_square, tmp_path, capsys):
+    folder = tmp_path / "k"
+    folder.mkdir()
+    with VideoWriter(folder / "overlay.mp4", 10) as writer:
+        for frame in moving_square[0]:
+            writer.write(frame)
+    before = visible(folder)
+    arguments = ["--mask", str(tmp_path / "first.png"), "--output", str(folder), "--weights", "lab", "--overlay"]
+    assert main(["segment", str(folder / "overlay.mp4"), *arguments]) == 2
+    assert "is an input and lies there" in capsys.readouterr().err
+    assert visible(folder) == before
+
+
+def test_two_runs_do_not_mix_in_one_folder(video, tmp_path, capsys):
+    with FolderLock(tmp_path / "out"):
+        assert main(video) == 2
+    assert "out: is being written to by" in capsys.readouterr().err
+    assert main(video) == 0
+
+
+def test_a_file_as_output_is_answered_in_one_line(video, tmp_path, capsys):
+    (tmp_path / "out").write_text("mine")
+    assert main(video) == 2
+    error = capsys.readouterr().err
+    assert "out: is a file, and results go into a folder" in error
+    assert error.count("\n") == 1
+    assert (tmp_path / "out").read_text() == "mine"

@@ -5,15 +5,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-import torch.distributed
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from vos_lightning.callbacks.ranks import AllRanksError, gather
 from vos_lightning.errors import VOSError
-
-
-class NonFiniteError(VOSError):
-    """Training met a NaN or an infinity; all ranks raise it alike."""
 
 
 class NonFinite(Callback):
@@ -57,7 +53,7 @@ class NonFinite(Callback):
         """Look at batch and loss, on all ranks.
 
         Raises:
-            NonFiniteError: one isn't finite, and such steps aren't to be left out, or too many were.
+            AllRanksError: one isn't finite, and such steps aren't to be left out, or too many were.
         """
         frames = self._batch.get("frames") if isinstance(self._batch, dict) else None
         # one flag for both: asking a GPU for a value waits for it
@@ -67,16 +63,17 @@ class NonFinite(Callback):
         own = not finite.item()
         if not trainer.strategy.reduce_boolean_decision(own, all=False):
             return
-        reason = f"step {trainer.global_step + 1}: " + _of_all_ranks(_reason(loss, self._batch) if own else None)
+        reasons = gather(_reason(loss, self._batch) if own else None)
+        reason = f"step {trainer.global_step + 1}: " + "; ".join(dict.fromkeys(one for one in reasons if one))
         if not self.skip:
-            raise NonFiniteError(
+            raise AllRanksError(
                 f"{reason}; lower the learning rate, set trainer.gradient_clip_val, or leave such steps out: "
                 "--non_finite.skip true"
             )
         if not self._leave_out:
             self._in_a_row += 1
         if self._in_a_row > self.patience:
-            raise NonFiniteError(
+            raise AllRanksError(
                 f"{reason}; {self._in_a_row} steps in a row, so the weights are to blame; lower their rate"
             )
         self._leave_out = True
@@ -105,15 +102,6 @@ class NonFinite(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting."""
         self.skipped = state_dict["skipped"]
-
-
-def _of_all_ranks(reason: str | None) -> str:
-    """What the ranks have found, on each of them; None has found nothing."""
-    reasons = [reason]
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        reasons *= torch.distributed.get_world_size()
-        torch.distributed.all_gather_object(reasons, reason)
-    return "; ".join(dict.fromkeys(one for one in reasons if one is not None))
 
 
 def _reason(loss: Tensor, batch: Any) -> str:  # noqa: ANN401

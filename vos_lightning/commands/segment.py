@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from vos_lightning.errors import VOSError
 from vos_lightning.inference.adaptation_settings import AdapterSettings
 from vos_lightning.inference.segmenter import VideoSegmenter, usable_device
 from vos_lightning.io.frames import open_frames
+from vos_lightning.io.mask_folder import MaskFolder
 from vos_lightning.io.masks import read_palette
 from vos_lightning.io.overlay import overlay
 from vos_lightning.io.prefetch import BackgroundReader
@@ -67,36 +69,43 @@ def segment(
     Raises:
         VOSError: input that can't be used.
     """
-    if output.resolve() == video.resolve():
-        raise VOSError(f"{output} holds the frames themselves; choose another folder for the masks")
+    _check_apart(output, video, mask)
     source = open_frames(video)
     palette = read_palette(mask)
     masks = VideoSegmenter(weights, device, max_size, adapter or False).segment(source, mask, sequence=video.stem)
-    _remove_earlier(output, source.names)
+    names = [f"{name}.png" for name in source.names] + [OVERLAY] * with_overlay
     start = time.perf_counter()
     count = 0
     with ExitStack() as stack:
         progress = stack.enter_context(progress_bar())
         task = progress.add_task(str(video), total=len(source), note="learning the video" if adapter else "")
-        writer = stack.enter_context(MaskWriter(output, palette))
-        movie = stack.enter_context(VideoWriter(output / OVERLAY, source.fps)) if with_overlay else None
+        first = next(masks)  # what is wrong with the input shows here, before anything is written
+        folder = stack.enter_context(MaskFolder(output, names, "segment")).path
+        writer = stack.enter_context(MaskWriter(folder, palette))
+        movie = stack.enter_context(VideoWriter(folder / OVERLAY, source.fps)) if with_overlay else None
         # a second pass over the frames costs a decode, but holds none of them
         pictures = iter(BackgroundReader(source)) if movie else None
-        for name, ids in zip(source.names, masks, strict=False):
+        for name, ids in zip(source.names, chain([first], masks), strict=False):
             writer.write(name, ids)
             if movie is not None and pictures is not None:
                 movie.write(overlay(next(pictures), ids))
             count += 1
             progress.update(task, advance=1, note="")
-    if count != len(source):
-        raise VOSError(f"{video}: {count} of {len(source)} frames could be read")
+        if count != len(source):
+            raise VOSError(f"{video}: {count} of {len(source)} frames could be read")
     return count, time.perf_counter() - start
 
 
-def _remove_earlier(output: Path, names: Sequence[str]) -> None:
-    """Remove an earlier run's results: should this one be cut short, no mixture of both may look whole."""
-    for name in (*(f"{name}.png" for name in names), OVERLAY):
-        (output / name).unlink(missing_ok=True)
+def _check_apart(output: Path, *inputs: Path) -> None:
+    """Results never go where an input lies, links followed.
+
+    Raises:
+        VOSError: an input is the folder of the results, or in it.
+    """
+    place = output.resolve()
+    for one in inputs:
+        if place in (one.resolve(), one.resolve().parent, one.parent.resolve()):
+            raise VOSError(f"{output}: {one} is an input and lies there; choose another folder for the masks")
 
 
 def _parser() -> argparse.ArgumentParser:

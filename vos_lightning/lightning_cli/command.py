@@ -7,7 +7,7 @@ from textwrap import shorten
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities import rank_zero_only
 
-from vos_lightning.callbacks.non_finite import NonFiniteError
+from vos_lightning.callbacks.ranks import AllRanksError
 from vos_lightning.data.clips.worker_errors import dead_worker
 from vos_lightning.errors import VOSError
 from vos_lightning.lightning_cli.config_errors import OneLineParser
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     hide_messages()
     try:
         _run(list(arguments))
-    except NonFiniteError:
+    except AllRanksError:
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             raise
         return 0  # the first rank reports it; at another code Lightning would kill that one, maybe before it could

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import yaml
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ModelSummary
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.utilities import rank_zero_info
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
 
 from vos_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from vos_lightning.callbacks.checkpoints.files import AtomicCheckpointIO
@@ -19,11 +20,18 @@ from vos_lightning.callbacks.non_finite import NonFinite
 from vos_lightning.callbacks.pictures import Pictures
 from vos_lightning.callbacks.predictions import PredictionWriter
 from vos_lightning.callbacks.progress import default_progress
+from vos_lightning.callbacks.run_start import RunStart
 from vos_lightning.callbacks.score_table import ScoreTable
 from vos_lightning.errors import VOSError
 from vos_lightning.lightning_cli.checkpoint_settings import checkpoint_settings
 from vos_lightning.lightning_cli.config_errors import one_line
-from vos_lightning.lightning_cli.resume import NAMES, newest_checkpoint, place_loggers, same_run
+from vos_lightning.lightning_cli.resume import (
+    NAMES,
+    check_same_settings,
+    newest_checkpoint,
+    place_loggers,
+    same_run,
+)
 
 
 class TrainerCLI(LightningCLI):
@@ -36,6 +44,12 @@ class TrainerCLI(LightningCLI):
         parser.add_lightning_class_args(NonFinite, "non_finite")
         parser.add_lightning_class_args(Pictures, "pictures")
         parser.add_lightning_class_args(PredictionWriter, "prediction_writer")
+        parser.add_argument(
+            "--accept_changes",
+            type=bool,
+            default=False,
+            help="let a fit from --ckpt_path last or best go on with other settings than the run began with",
+        )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401
         """Also keep what was given apart from what is default."""
@@ -50,7 +64,8 @@ class TrainerCLI(LightningCLI):
         command = self.config["subcommand"]
         config, given = self.config[command], self.given[command]
         place_loggers(config["trainer.logger"], Path(config["trainer.default_root_dir"] or "."))
-        if config.get("ckpt_path") in NAMES:
+        named = config.get("ckpt_path") in NAMES
+        if named:
             self._find_checkpoint(config, command)
         if config.get("ckpt_path") is None:
             return
@@ -58,6 +73,9 @@ class TrainerCLI(LightningCLI):
             raise VOSError("weights_only=False would run code that a checkpoint may hold; checkpoints are data here")
         settings = checkpoint_settings(Path(config["ckpt_path"]), _imported(config["model.class_path"]))
         _fill(config.get("model.init_args") or {}, given.get("model.init_args") or {}, settings)
+        if named and command == "fit" and not config["accept_changes"]:
+            text = self._parser(command).dump(config, skip_none=False)
+            check_same_settings(Path(config["ckpt_path"]).resolve().parent.parent, yaml.safe_load(text))
 
     def _find_checkpoint(self, config: Any, command: str) -> None:  # noqa: ANN401 - a namespace
         """Put the path in the place of `last` or `best`; a fit goes on in that run's folder."""
@@ -115,7 +133,12 @@ class TrainerCLI(LightningCLI):
         self.trainer_defaults["callbacks"] = callbacks
         plugins = trainer["plugins"] or []
         kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), AtomicCheckpointIO()]
-        return super().instantiate_trainer(**kwargs)
+        built = super().instantiate_trainer(**kwargs)
+        start = RunStart(self.config[self.subcommand].get("ckpt_path"))
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            start.claim(built)
+        built.callbacks.insert(0, start)  # type: ignore[attr-defined]
+        return built
 
     def predict(self, **kwargs: Any) -> None:  # noqa: ANN401
         """Write the masks and hold none."""

@@ -1,18 +1,12 @@
-"""Progress in a pipe, and masks on disk."""
+"""Progress on a terminal and in a pipe."""
 
 import io
 
-import numpy as np
-import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import RichProgressBar
 
-from vos_lightning.callbacks.predictions import PredictionWriter
 from vos_lightning.callbacks.progress import ProgressLines, default_progress
-from vos_lightning.errors import VOSError
-from vos_lightning.io.masks import read_mask, read_palette
-from vos_lightning.io.palette import DAVIS_PALETTE
 
 
 class Terminal(io.StringIO):
@@ -57,22 +51,3 @@ def test_lines_say_where_the_run_is(tmp_path, capsys):
         "epoch 0 step 3 train/loss -2 val/JF 0.5",
         "epoch 1 step 3 train/loss -2 val/JF 0.5",
     ]
-
-
-@pytest.mark.parametrize("palette", [None, bytes(range(256)) * 3])
-def test_predictions_are_palette_pngs_in_folders_of_sequences(tmp_path, palette):
-    masks = torch.randint(0, 4, (2, 8, 9), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    outputs = {"sequence": "dog", "names": ["a", "b7"], "masks": masks, "palette": palette}
-    PredictionWriter(str(tmp_path)).on_predict_batch_end(None, None, outputs, None, 0)
-    for name, mask in zip(("a", "b7"), masks, strict=True):
-        path = tmp_path / "dog" / f"{name}.png"
-        assert np.array_equal(read_mask(path), mask.numpy())
-        assert read_palette(path) == (palette or DAVIS_PALETTE)
-
-
-@pytest.mark.parametrize("name", ["../evil", "/tmp/evil", "a/../../evil"])
-def test_names_that_lead_out_of_the_directory_are_refused(tmp_path, name):
-    outputs = {"sequence": name, "names": ["a"], "masks": torch.zeros(1, 4, 4, dtype=torch.uint8), "palette": None}
-    with pytest.raises(VOSError, match="outside of"):
-        PredictionWriter(str(tmp_path / "masks")).on_predict_batch_end(None, None, outputs, None, 0)
-    assert list(tmp_path.rglob("*.png")) == []
