@@ -26,7 +26,7 @@ ALLOWED = {
     "callbacks": {"io", "functional", "inference"},
     "weights": set(),
     "commands": {"functional", "io", "metrics", "evaluation", "inference", "data", "tasks", "callbacks"},
-    "lightning_cli": {"io", "data", "tasks", "callbacks"},
+    "lightning_cli": {"io", "data", "inference", "tasks", "callbacks"},
     "cli": {"commands", "lightning_cli", "io"},
     **{part: set() for part in GROUND},
     "__main__": {"cli"},

@@ -10,6 +10,7 @@ import yaml
 
 from vos_lightning import MAST
 from vos_lightning.cli import main
+from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.io.masks import read_mask
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
@@ -82,16 +83,17 @@ def test_a_second_run_into_the_same_folder_keeps_the_first_config(in_tmp, davis_
 
 def test_what_is_given_beats_the_checkpoint_and_the_checkpoint_beats_defaults(in_tmp, davis_tree, monkeypatch):
     data = ["--data=vos_lightning.data.DAVISDataModule", f"--data.init_args.root={davis_tree}"]
-    model = ["--model=vos_lightning.MAST", "--model.init_args.width=0.125", "--model.init_args.topk=3"]
+    model = ["--model=vos_lightning.MAST", "--model.init_args.width=0.125", "--model.init_args.tracking.topk=3"]
     quiet = ["--trainer.logger=false", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
-    trained = MAST(width=0.125, topk=7, temperature=0.2)
+    trained = MAST(width=0.125, temperature=0.2, tracking=TrackingSettings(topk=7, radius=4))
     trainer = pl.Trainer(logger=False, accelerator="cpu")
     trainer.strategy.connect(trained)
     trainer.save_checkpoint("model.ckpt")
     seen = []
     monkeypatch.setattr(MAST, "test_step", lambda self, *_: seen.append(dict(self.hparams)))
     assert main(["test", *model, *data, *quiet, "--ckpt_path=model.ckpt"]) == 0
-    assert (seen[0]["topk"], seen[0]["temperature"], seen[0]["width"]) == (3, 0.2, 0.125)
+    assert (seen[0]["temperature"], seen[0]["width"]) == (0.2, 0.125)
+    assert (seen[0]["tracking"]["topk"], seen[0]["tracking"]["radius"]) == (3, 4)
 
 
 def test_fit_test_and_predict_follow_one_another(in_tmp, davis_tree):
