@@ -69,7 +69,8 @@ def test_what_a_task_does_not_save_is_not_taken(save, davis_tree, tmp_path, monk
 @pytest.mark.parametrize(
     "settings",
     [
-        {"width": "wide"}, {"width": True}, {"radius": 2.5}, {"halve_lr_at": ["a"]}, {"halve_lr_at": 3}, {"tracking": {"topk": "all"}},
+        {"width": "wide"}, {"width": True}, {"radius": 2.5}, {"halve_lr_at": ["a"]}, {"halve_lr_at": 3},
+        {"tracking": {"topk": "all"}},
         {"tracking": 3},
         {"normalize": 1}, {"width": None}, {"width": [0.5]}, {"width": {"a": 1}}, {"width": float("nan")},
     ],
