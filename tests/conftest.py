@@ -1,5 +1,10 @@
 """Data that several parts' tests share; all of it is generated, except `shared_data`."""
 
+import os
+import resource
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -40,3 +45,42 @@ def moving_square() -> tuple[np.ndarray, np.ndarray]:
         frames[t, 16:40, 20 + 2 * t : 44 + 2 * t] = square
         masks[t, 16:40, 20 + 2 * t : 44 + 2 * t] = 9
     return frames, masks
+
+
+@pytest.fixture
+def no_files_left() -> Callable[[], AbstractContextManager[None]]:
+    """A context in which this process can't open one more file."""
+
+    @contextmanager
+    def exhausted() -> Iterator[None]:
+        limits, taken = resource.getrlimit(resource.RLIMIT_NOFILE), []
+        highest = os.open(os.devnull, os.O_RDONLY)
+        taken.append(highest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 8, limits[1]))
+        try:
+            with suppress(OSError):
+                while True:
+                    taken.append(os.open(os.devnull, os.O_RDONLY))
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            for number in taken:
+                os.close(number)
+
+    return exhausted
+
+
+@pytest.fixture
+def pipe() -> Iterator[Callable[[Path], Path]]:
+    """Make a named pipe; whoever waits for it gets an empty one after some seconds."""
+    timers = []
+
+    def make(path: Path) -> Path:
+        os.mkfifo(path)
+        timers.append(threading.Timer(5, lambda: os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))))
+        timers[-1].start()
+        return path
+
+    yield make
+    for timer in timers:
+        timer.cancel()

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 from pathlib import Path
 
 import av
@@ -150,3 +152,21 @@ def youtube_tree(tmp_path, make):
         masks(root / "train/Annotations" / video, {name: [1] for name in names})
     youtube_meta(root / "train", {video: {1: ("ape", names)} for video in ("run", "walk")})
     return root
+
+
+@pytest.fixture
+def locked(monkeypatch):
+    """Folders that can't be listed: their permissions wouldn't stop the superuser."""
+    folders = set()
+
+    def guard(function):
+        def guarded(path="."):
+            if os.fspath(path) in folders:
+                raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+            return function(path)
+
+        return guarded
+
+    for name in ("scandir", "listdir"):
+        monkeypatch.setattr(os, name, guard(getattr(os, name)))
+    return lambda folder: folders.add(os.fspath(folder))

@@ -7,7 +7,8 @@ from PIL import Image
 
 from vos_lightning.data.clips.reading import read_reduced
 from vos_lightning.data.layouts.index import probe
-from vos_lightning.errors import VOSError
+from vos_lightning.errors import ExhaustedError, VOSError
+from vos_lightning.io.decoder import VideoDecoder
 from vos_lightning.io.frame_folder import FrameFolder, read_frame
 from vos_lightning.io.frames import VideoFile
 from vos_lightning.io.limits import VARIABLE, pixel_limit
@@ -73,7 +74,8 @@ def test_the_variable_changes_the_limit(tmp_path, monkeypatch, scene, encode):
     for read in (list, len, lambda source: source.read([1]), lambda source: source[1]):
         with pytest.raises(VOSError, match=r"a\.mp4: 128x96 pixels, more than the limit"):
             read(VideoFile(video))
-    assert "a.mp4: 128x96 pixels" in probe(str(video)).fault
+    with pytest.raises(VOSError, match=r"a\.mp4: 128x96 pixels"):
+        probe(str(video))
     monkeypatch.setenv(VARIABLE, str(128 * 96))
     assert read_frame(tmp_path / "a.png").shape == (20, 30, 3)
     assert len(list(VideoFile(video))) == 4
@@ -105,3 +107,17 @@ def test_nonsense_is_refused(tmp_path, monkeypatch, value):
     monkeypatch.setenv(VARIABLE, value)
     with pytest.raises(VOSError, match=f"{VARIABLE}=.*give a number of pixels"):
         read_frame(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("read", [read_frame, read_mask, lambda path: list(FrameFolder(path.parent))])
+def test_a_lack_of_open_files_is_no_damage(read, tmp_path, no_files_left):
+    write_mask(tmp_path / "a.png", np.ones((20, 30), np.uint8))
+    read(tmp_path / "a.png")
+    with no_files_left(), pytest.raises(ExhaustedError, match=r"too many files are open.*ulimit -n"):
+        read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("read", [read_frame, read_mask, lambda path: len(VideoFile(path)), VideoDecoder])
+def test_a_pipe_is_not_waited_for(read, tmp_path, pipe):
+    with pytest.raises(VOSError, match=r"a\.mp4: a pipe or a device"):
+        read(pipe(tmp_path / "a.mp4"))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from av.audio.frame import AudioFrame
 
-from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.errors import CorruptFileError, ExhaustedError, VOSError
 from vos_lightning.io.frames import VideoFile
 
 # name of the file: arguments of `encode`
@@ -360,3 +360,12 @@ def test_real_clips(clips, play):
         indices = np.random.default_rng(0).integers(len(expected), size=12).tolist()
         for index, frame in zip(indices, video.read(indices), strict=True):
             np.testing.assert_array_equal(frame, expected[index])
+
+
+def test_a_lack_of_open_files_is_no_damage(tmp_path, scene, encode, no_files_left):
+    path = encode(tmp_path / "a.mp4", scene(4))
+    video = VideoFile(path)
+    expected = video.read([1])[0]
+    with no_files_left(), pytest.raises(ExhaustedError, match=r"a\.mp4: too many files are open.*ulimit -n"):
+        video.read([1])
+    np.testing.assert_array_equal(video.read([1])[0], expected)

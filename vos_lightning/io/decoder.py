@@ -19,9 +19,9 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.errors import CorruptFileError, VOSError, read_error
 from vos_lightning.io.frame_source import Frame, scaled_size
-from vos_lightning.io.limits import check_pixels, pixel_limit
+from vos_lightning.io.limits import check_pixels, check_regular, pixel_limit
 from vos_lightning.io.timeline import KeyFrame, Timeline, read_timeline
 
 _SWSCALE_MATRICES = {1: 1, 4: 4, 7: 7, 9: 9, 10: 9}
@@ -65,8 +65,8 @@ class VideoDecoder:
 
     Raises:
         CorruptFileError: This isn't a video file, or it is cut short.
-        VOSError: The file holds sound only, a video without a frame, or frames that are too large; it is gone, or not
-            the one of `facts`.
+        VOSError: The file holds sound only, a video without a frame, or frames that are too large; it is gone, may not
+            be read, or is not the one of `facts`.
     """
 
     def __init__(self, path: Path, threads: int = 1, facts: VideoFacts | None = None) -> None:
@@ -74,6 +74,7 @@ class VideoDecoder:
         self.path = path
         self.threads = threads
         self._reformatter = VideoReformatter()
+        check_regular(path)
         stamp = _stamp(path)
         if facts is not None and facts.stamp != stamp:
             raise VOSError(f"{path}: this file changed after it was first opened; open it anew")
@@ -122,7 +123,7 @@ class VideoDecoder:
                 produced += 1
                 yield index, frame
         except FFmpegError as error:
-            raise self._corrupt(error) from error
+            raise self._unreadable(error) from error
         if produced < len(indices):
             raise self._corrupt(f"frame {indices[produced]} of {len(self)} is damaged")
 
@@ -158,7 +159,7 @@ class VideoDecoder:
             count = sum(1 for _ in self._all_frames()) if timeline is None else len(timeline)
         except (FFmpegError, EOFError) as error:
             self.close()
-            raise self._corrupt(error) from error
+            raise self._unreadable(error) from error
         if not count:
             self.close()
             raise VOSError(f"{self.path}: this video has no frame; give one that plays")
@@ -170,7 +171,7 @@ class VideoDecoder:
             # an absolute path can't be taken for a protocol, as "take:2.mp4" would be
             self._container: InputContainer = av.open(str(self.path.absolute()))
         except (FFmpegError, OSError, ValueError) as error:
-            raise self._corrupt(error) from error
+            raise self._unreadable(error) from error
         streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]
         if not streams and len(self._container.streams):
             self._container.close()
@@ -190,7 +191,7 @@ class VideoDecoder:
         for run in _runs(self.timeline, indices):
             missing = deque(run.indices)
             for key in (run.key, self.timeline.start):
-                # intra refresh: a decoder holds frames back until it has seen more than the key frame announced
+                # from a key frame that turns out to be none, a decoder holds frames back
                 for index, frame in self._decode(key, run.last, set(self.timeline.pts[list(missing)].tolist())):
                     if not missing or index != missing[0]:
                         break
@@ -240,9 +241,11 @@ class VideoDecoder:
         self._open()
         yield from self._container.decode(self._stream)
 
+    def _unreadable(self, error: Exception) -> VOSError:
+        return read_error(self.path, error, self._corrupt(getattr(error, "strerror", None) or error))
+
     def _corrupt(self, reason: object) -> CorruptFileError:
-        text = getattr(reason, "strerror", None) or reason
-        return CorruptFileError(f"{self.path}: this video cannot be decoded ({text}); replace it or encode it again")
+        return CorruptFileError(f"{self.path}: this video cannot be decoded ({reason}); replace it or encode it again")
 
 
 def _stamp(path: Path) -> tuple[int, int]:

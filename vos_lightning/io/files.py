@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vos_lightning.errors import VOSError
+from vos_lightning.errors import VOSError, read_error
 
 _serial = itertools.count()
 
@@ -37,7 +37,8 @@ def list_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
     try:
         found = [path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")]
     except OSError as error:
-        raise VOSError(f"{folder}: cannot list this folder ({error.strerror}); check the path") from error
+        fault = VOSError(f"{folder}: cannot list this folder ({error.strerror}); check the path")
+        raise read_error(folder, error, fault) from error
     return sorted((path for path in found if path.is_file()), key=lambda path: (natural_key(path.stem), path.suffix))
 
 

@@ -1,4 +1,4 @@
-"""How large a picture may be: a file of a few bytes can claim to hold more pixels than fit into memory."""
+"""What may be read: pictures of a limited size, as a file of a few bytes can claim more pixels than fit into memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.errors import CorruptFileError, VOSError, read_error
+from vos_lightning.io.files import is_special
 
 VARIABLE = "VOS_LIGHTNING_MAX_PIXELS"
 """Environment variable with another limit than Pillow's."""
@@ -57,6 +58,16 @@ def check_pixels(path: str | Path, height: int, width: int) -> None:
         )
 
 
+def check_regular(path: str | Path) -> None:
+    """Raise before a pipe is waited for, or a device read for ever.
+
+    Raises:
+        VOSError: It is one.
+    """
+    if is_special(Path(path)):
+        raise VOSError(f"{path}: a pipe or a device can't be read as a file; give a file, or remove this one")
+
+
 @contextmanager
 def opened_image(path: str | Path, kind: str = "frame") -> Iterator[Image.Image]:
     """Open an image of allowed size; its pixels are decoded when they are asked for.
@@ -66,10 +77,11 @@ def opened_image(path: str | Path, kind: str = "frame") -> Iterator[Image.Image]
         kind: What it should be, for the message.
 
     Raises:
-        VOSError: It is too large.
+        VOSError: It is too large, or may not be read.
         CorruptFileError: The file is missing or can't be decoded, also if that turns out inside of the block.
     """
     pixel_limit()
+    check_regular(path)
     try:
         with Image.open(path) as image:
             check_pixels(path, image.height, image.width)
@@ -80,4 +92,5 @@ def opened_image(path: str | Path, kind: str = "frame") -> Iterator[Image.Image]
         reason = str(error).rstrip(".")
         raise VOSError(f"{path}: {reason}; if you trust this file, set {VARIABLE} to its number of pixels") from error
     except UNDECODABLE as error:
-        raise CorruptFileError(f"{path}: this {kind} cannot be decoded ({error}); replace or remove it") from error
+        corrupt = CorruptFileError(f"{path}: this {kind} cannot be decoded ({error}); replace or remove it")
+        raise read_error(path, error, corrupt) from error

@@ -10,6 +10,8 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from vos_lightning.io.key_frames import is_key_frame
+
 
 class KeyFrame(NamedTuple):
     """A packet from which decoding can start."""
@@ -66,8 +68,8 @@ def read_timeline(container: InputContainer, stream: VideoStream) -> Timeline | 
     Frames that a player drops aren't counted: those cut off by an edit list, and those before the first key frame.
 
     Returns:
-        `None` where time stamps are missing, repeated or jump back, or no packet counts as a key frame, so that only
-        decoding tells the frames.
+        `None` where time stamps are missing, repeated or jump back, or the first key frame is missing or none that can
+        be decoded from, so that only decoding tells the frames.
 
     Raises:
         EOFError: The file ends within a packet.
@@ -84,8 +86,10 @@ def read_timeline(container: InputContainer, stream: VideoStream) -> Timeline | 
         pts = packet.pts
         if pts is None:
             return None
-        if packet.is_keyframe:
+        if is_key_frame(packet, stream):
             keys.append(KeyFrame(position, pts, pts if packet.dts is None else packet.dts))
+        elif packet.is_keyframe and not keys:
+            return None
         if keys and pts >= keys[0].pts and not packet.is_discard:
             stamps.append(pts)
             positions.append(position)

@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from vos_lightning.errors import CorruptFileError, VOSError
 from vos_lightning.io.decoder import VideoDecoder, VideoFacts
 from vos_lightning.io.frame_source import Frame, FrameSource
+from vos_lightning.io.limits import check_regular
 
 _log = logging.getLogger(__name__)
 
@@ -32,12 +33,13 @@ class VideoFile(FrameSource):
         threads: Decoding threads: 1 suits many workers side by side, 0 takes what the machine has.
 
     Raises:
-        VOSError: There is no such file.
+        VOSError: There is no such file, or it is a pipe or a device.
     """
 
     def __init__(self, path: str | Path, threads: int = 1) -> None:
         """Keep the path; the file stays closed."""
         super().__init__(path)
+        check_regular(path)
         if not self.path.is_file():
             raise VOSError(f"{path}: no such video file; check the path")
         self.threads = threads

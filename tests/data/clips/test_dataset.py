@@ -5,7 +5,7 @@ from vos_lightning.data.clips.dataset import ClipDataset, SkippedClip, collate_c
 from vos_lightning.data.clips.sampling import ClipKey, ClipSampling
 from vos_lightning.data.layouts.folders import find_videos
 from vos_lightning.data.layouts.index import index_videos
-from vos_lightning.errors import VOSError
+from vos_lightning.errors import ExhaustedError, VOSError
 from vos_lightning.io import decoder
 
 
@@ -121,3 +121,10 @@ def test_a_video_that_is_replaced_during_training(tmp_path, make):
     reasons = [outcome.reason for outcome in outcomes if isinstance(outcome, SkippedClip)]
     assert reasons
     assert all("a.mp4 has 3 frames" in reason and "it had 40" in reason for reason in reasons)
+
+
+def test_a_lack_of_open_files_stops_rather_than_leaves_out(videos, no_files_left):
+    clips, keys = dataset(videos), [ClipKey(0, draw) for draw in range(4)]
+    clips.__getitems__(keys)
+    with no_files_left(), pytest.raises(ExhaustedError, match="too many files are open"):
+        clips.__getitems__(keys)

@@ -59,7 +59,7 @@ def test_pixels_stay_square():
 def test_clips_hold_the_contract(tmp_path, make):
     make.folder(tmp_path / "a", make.frames(3, 60, 90))
     make.folder(tmp_path / "b", make.frames(1, 90, 60))
-    images = find_images(tmp_path)
+    images, _ = find_images(tmp_path)
     assert [path.relative_to(tmp_path).as_posix() for path in images][-1] == "b/00000.jpg"
     clips = ImageClips(images, tmp_path, ClipSampling(4, 1, 3), size=48, clips_per_image=2)
     assert len(clips) == 8

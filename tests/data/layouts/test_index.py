@@ -3,10 +3,10 @@ import pytest
 from PIL import Image
 
 from vos_lightning.data.layouts import index as index_module
-from vos_lightning.data.layouts.folders import find_videos
+from vos_lightning.data.layouts.folders import find_images, find_videos
 from vos_lightning.data.layouts.index import IndexCache, index_videos, read_skip_list
 from vos_lightning.data.layouts.names import video_names
-from vos_lightning.errors import DatasetNotFoundError, VOSError
+from vos_lightning.errors import CorruptFileError, DatasetNotFoundError, ExhaustedError, VOSError
 from vos_lightning.io.masks import write_mask
 
 
@@ -57,16 +57,19 @@ def counting(monkeypatch):
 
 
 def test_what_is_known_is_not_opened_again(spoiled, monkeypatch):
-    root, _ = spoiled
+    root, bad = spoiled
     first = index_videos(find_videos(root), root, 2, IndexCache.of(root))
     calls = counting(monkeypatch)
     assert index_videos(find_videos(root), root, 2, IndexCache.of(root)) == first
-    assert calls == []
+    assert sorted(calls) == sorted(str(path) for path in bad if path.stem != "single")
 
 
 def test_what_changed_is_opened_again(spoiled, make, monkeypatch):
     root, bad = spoiled
     make.folder(root / "frames", make.frames(3))
+    for path in bad:
+        path.unlink()
+    make.video(root / "empty.mp4", make.frames(2))
     index_videos(find_videos(root), root, 2, IndexCache.of(root))
     calls = counting(monkeypatch)
     make.video(bad[1], make.frames(5))
@@ -160,3 +163,56 @@ def test_folders_of_masks_are_no_videos(make, tmp_path, monkeypatch):
     calls = counting(monkeypatch)
     assert index_videos(find_videos(tmp_path), tmp_path, 1, IndexCache.of(tmp_path)) == index
     assert calls == []
+
+
+def test_what_could_not_be_read_once_is_read_again(videos, monkeypatch):
+    def forbidden(path):
+        raise VOSError(f"{path}: may not be read (permission denied); change its permissions")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index_module, "open_frames", forbidden)
+        assert len(index_videos(find_videos(videos), videos, 1, IndexCache.of(videos)).faults) == 6
+    index = index_videos(find_videos(videos), videos, 1, IndexCache.of(videos))
+    assert (len(index.videos), index.faults) == (6, [])
+
+
+def test_a_folder_of_masks_whose_first_could_not_be_read_is_looked_at_again(tmp_path, monkeypatch):
+    for index in range(3):
+        write_mask(tmp_path / f"{index:05d}.png", np.eye(8, dtype=np.uint8))
+
+    def failing(path):
+        raise CorruptFileError(f"{path}: I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index_module, "opened_image", failing)
+        index_videos([tmp_path], tmp_path, 1, IndexCache.of(tmp_path))
+    assert index_videos([tmp_path], tmp_path, 1, IndexCache.of(tmp_path)).masks == [str(tmp_path)]
+
+
+def test_a_lack_of_open_files_is_no_fault_of_the_videos(videos, no_files_left):
+    paths = find_videos(videos)
+    assert len(index_videos(paths, videos).videos) == 6
+    with no_files_left(), pytest.raises(ExhaustedError, match="too many files are open"):
+        index_videos(paths, videos)
+
+
+def test_a_folder_that_cannot_be_listed_is_a_fault_and_the_rest_is_found(videos, locked):
+    (videos / "lost+found").mkdir(exist_ok=True)
+    locked(videos / "lost+found")
+    index = index_videos(find_videos(videos), videos)
+    assert len(index.videos) == 6
+    assert [name for name, _ in index.faults] == [str(videos / "lost+found")]
+    assert "may not be read (permission denied)" in index.faults[0][1]
+
+
+def test_a_root_that_cannot_be_listed_is_said_by_name(videos, locked):
+    locked(videos)
+    with pytest.raises(VOSError, match=r"may not be read \(permission denied\)"):
+        find_videos(videos)
+
+
+def test_pictures_beside_a_folder_that_cannot_be_listed(tmp_path, make, locked):
+    make.folder(tmp_path / "a", make.frames(2))
+    (tmp_path / "b").mkdir()
+    locked(tmp_path / "b")
+    assert find_images(tmp_path) == ([tmp_path / "a/00000.jpg", tmp_path / "a/00001.jpg"], [tmp_path / "b"])

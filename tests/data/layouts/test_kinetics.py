@@ -78,3 +78,9 @@ def test_bad_lists_and_trees_are_named(kinetics):
     (kinetics / "other.csv").write_text("youtube_id,time_start,time_end\nx,1,2\n")
     with pytest.raises(DatasetNotFoundError, match=r"none of the 1 clips .* called like x_000001_000002\.mp4"):
         kinetics_files(kinetics, "train", kinetics / "other.csv")
+
+
+def test_a_class_that_cannot_be_listed_stays_to_be_reported(kinetics, locked):
+    locked(kinetics / "train" / "playing cello")
+    assert stems(kinetics_files(kinetics)) == ["a_b_000001_000007_000017", "extra_000000_000010", "playing cello"]
+    assert kinetics_files(kinetics, "train", kinetics / "train.csv").missing[0] == "-3B32lodo2M_000059_000069"

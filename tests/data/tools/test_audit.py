@@ -7,7 +7,7 @@ from PIL import Image
 from vos_lightning.commands.audit import main
 from vos_lightning.data.synthetic.datasets import SyntheticSpec, write_davis_tree
 from vos_lightning.data.tools.audit import audit_dataset
-from vos_lightning.errors import DatasetNotFoundError, VOSError
+from vos_lightning.errors import DatasetNotFoundError, ExhaustedError, VOSError
 from vos_lightning.io.masks import read_mask, write_mask
 
 SPEC = SyntheticSpec(num_frames=4, size=(48, 64), num_objects=2)
@@ -295,3 +295,42 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_work(tmp_path, mo
     monkeypatch.setattr("vos_lightning.data.tools.audit.audit_dataset", lambda *_: pytest.fail("audited first"))
     with pytest.raises(VOSError, match="missing"):
         main([str(tmp_path), "--format", "videos", "--json", str(tmp_path / "missing" / "out.json")])
+
+
+def test_pipes_are_named_and_not_waited_for(tmp_path, make, pipe):
+    make.video(tmp_path / "good.mp4", make.frames(3))
+    pipe(tmp_path / "pipe.mp4")
+    report = audit_dataset(tmp_path, "videos")
+    assert named(report) == {("invalid", "pipe.mp4")}
+    assert "a pipe or a device" in report.problems[0].reason
+    assert (report.videos, report.frames) == (2, 3)
+
+
+def test_lists_that_are_pipes_are_not_waited_for(youtube_tree, pipe):
+    (youtube_tree / "valid" / "meta.json").unlink()
+    pipe(youtube_tree / "valid" / "meta.json")
+    assert named(audit_dataset(youtube_tree, "youtube-vos")) == {("invalid", "meta.json")}
+
+
+def test_a_folder_that_cannot_be_listed_is_one_problem(tmp_path, make, locked):
+    make.video(tmp_path / "good.mp4", make.frames(3))
+    make.folder(tmp_path / "frames", make.frames(3))
+    locked(tmp_path / "frames")
+    report = audit_dataset(tmp_path, "videos")
+    assert named(report) == {("invalid", "frames")}
+    assert report.trainable == 1
+
+
+@pytest.mark.parametrize("kind", ["JPEGImages", "Annotations"])
+def test_a_sequence_that_cannot_be_listed_is_one_problem(davis, locked, kind):
+    locked(davis / kind / "480p" / "synthetic-00001")
+    report = audit_dataset(davis, "davis")
+    assert {name for _, name in named(report)} == {"synthetic-00001"}
+    assert report.trainable == 2
+
+
+def test_a_lack_of_open_files_is_no_damage(tmp_path, make, no_files_left):
+    make.video(tmp_path / "good.mp4", make.frames(3))
+    assert audit_dataset(tmp_path, "videos", threads=1).exit_code == 0
+    with no_files_left(), pytest.raises(ExhaustedError, match="too many files are open"):
+        audit_dataset(tmp_path, "videos", threads=1)

@@ -9,7 +9,7 @@ from vos_lightning.batches import ClipBatch, ClipItem, SkippedClip
 from vos_lightning.data.clips.reading import OpenedVideos, random_square
 from vos_lightning.data.clips.sampling import ClipKey, ClipSampling, clip_generator
 from vos_lightning.data.layouts.index import VideoRecord
-from vos_lightning.errors import VOSError
+from vos_lightning.errors import ExhaustedError, VOSError
 from vos_lightning.io.frame_source import FrameSource
 
 # videos tried in the place of a batch without a readable clip
@@ -83,6 +83,8 @@ class ClipDataset(Dataset[ClipItem]):
         video = self.videos[(key.draw + shift) % len(self.videos)]
         try:
             return self._draw(key, video)
+        except ExhaustedError:
+            raise
         except VOSError as error:
             return SkippedClip(video.name, str(error))
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pytorch_lightning.utilities import rank_zero_info
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from vos_lightning.data.clips.dataset import ClipDataset
 from vos_lightning.data.clips.images import ImageClips
@@ -41,7 +41,10 @@ class ImageFolderDataModule(ClipDataModule):
 
     def clips(self) -> ClipDataset:
         """Clips of the pictures that are there and not on the skip-list; none is opened yet."""
-        images = draw_subset(self.without_skipped(find_images(self.root)), self.limit_videos, self.seed)
+        found, closed = find_images(self.root)
+        for folder in closed:
+            self._report(str(folder), f"{folder}: cannot list this folder", rank_zero_warn)
+        images = draw_subset(self.without_skipped(found), self.limit_videos, self.seed)
         rank_zero_info(f"{self.root}: {len(images)} pictures")
         return ImageClips(
             images, self.root, self.sampling, self.short_side, self.clips_per_video, self.seed, self.motion

@@ -2,55 +2,99 @@
 
 import os
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 from vos_lightning.data.layouts.names import VIDEO_SUFFIXES
-from vos_lightning.errors import DatasetNotFoundError
+from vos_lightning.errors import DatasetNotFoundError, ExhaustedError, read_error
 from vos_lightning.io.files import natural_key
 from vos_lightning.io.frame_folder import IMAGE_SUFFIXES
 
 
-def find_videos(root: str | Path) -> list[Path]:
-    """Video files and folders of frames below `root`, at any depth, in natural order.
+def find_videos(root: str | Path, frames: bool = True) -> list[Path]:
+    """Video files and folders of frames below `root`, in natural order.
 
-    A folder that directly holds images is one video; hidden files and folders are passed over; links are followed,
-    except to where they lie themselves.
+    A folder that directly holds images is one video. A folder that can't be listed counts as a video too, so that it is
+    named where videos are opened. Hidden files and folders are ignored; links are followed, except to where they lie
+    themselves.
+
+    Args:
+        root: folder to search.
+        frames: folders of frames count.
 
     Raises:
         DatasetNotFoundError: no such folder, or nothing of the kind in it.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise DatasetNotFoundError(f"{root}: no such folder; give a folder of video files or of folders of frames")
     found: list[str] = []
-    pending, seen = deque([str(root)]), set()
-    while pending:
-        folder = pending.pop()
-        status = os.stat(folder)  # noqa: PTH116
-        # links can lead to one place twice, or in a ring
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        has_images = False
-        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-            if entry.name.startswith("."):
-                continue
-            suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
-            is_folder = _is_folder(entry)
-            if suffix in VIDEO_SUFFIXES and not is_folder:
-                found.append(entry.path)
-            elif suffix in IMAGE_SUFFIXES:
-                has_images = True
-            elif is_folder and entry.is_symlink():
-                # last, for a place is named after its folder rather than after a link to it
-                pending.appendleft(entry.path)
-            elif is_folder:
-                pending.append(entry.path)
-        if has_images:
+    for folder, names in _walk(_checked(root)):
+        found += [os.path.join(folder, name) for name in names or () if _suffix(name) in VIDEO_SUFFIXES]  # noqa: PTH118
+        if names is None or (frames and any(_suffix(name) in IMAGE_SUFFIXES for name in names)):
             found.append(folder)
     if not found:
         raise DatasetNotFoundError(f"{root}: no video file and no folder of frames in it or below it")
     return [Path(path) for path in sorted(found, key=natural_key)]
+
+
+def find_images(root: str | Path) -> tuple[list[Path], list[Path]]:
+    """Pictures below `root`, in natural order, and the folders that can't be listed.
+
+    Raises:
+        DatasetNotFoundError: no such folder, or no picture in it.
+    """
+    found: list[str] = []
+    closed: list[Path] = []
+    for folder, names in _walk(_checked(root)):
+        found += [os.path.join(folder, name) for name in names or () if _suffix(name) in IMAGE_SUFFIXES]  # noqa: PTH118
+        closed += [Path(folder)] if names is None else []
+    if not found:
+        raise DatasetNotFoundError(f"{root}: no picture ({', '.join(sorted(IMAGE_SUFFIXES))}) in it or below it")
+    return [Path(path) for path in sorted(found, key=natural_key)], closed
+
+
+def _checked(root: str | Path) -> str:
+    if not Path(root).is_dir():
+        raise DatasetNotFoundError(f"{root}: no such folder; check the path")
+    return str(root)
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122
+
+
+def _walk(root: str) -> Iterator[tuple[str, list[str] | None]]:
+    """Folders and the names of their visible files; None for one that can't be listed.
+
+    Raises:
+        DatasetNotFoundError: the root itself can't be listed.
+    """
+    pending, seen = deque([root]), set()
+    while pending:
+        folder = pending.pop()
+        names = []
+        try:
+            status = os.stat(folder)  # noqa: PTH116
+            # links can lead to one place twice, or in a ring
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as entries:
+                visible = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+        except OSError as error:
+            missing = DatasetNotFoundError(f"{folder}: cannot list this folder ({error.strerror}); check the path")
+            fault = read_error(folder, error, missing)
+            if folder == root or isinstance(fault, ExhaustedError):
+                raise fault from error
+            yield folder, None
+            continue
+        for entry in visible:
+            if not _is_folder(entry):
+                names.append(entry.name)
+            elif entry.is_symlink():
+                # last, for a place is named after its folder rather than after a link to it
+                pending.appendleft(entry.path)
+            else:
+                pending.append(entry.path)
+        yield folder, names
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -64,21 +108,3 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return True
     here, there = os.path.realpath(os.path.dirname(entry.path)), os.path.realpath(entry.path)  # noqa: PTH120
     return os.path.commonpath([here, there]) != there
-
-
-def find_images(root: str | Path) -> list[Path]:
-    """Pictures below `root`, at any depth, in natural order; hidden ones are passed over.
-
-    Raises:
-        DatasetNotFoundError: no such folder, or no picture in it.
-    """
-    root = Path(root)
-    found = [
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-    ]
-    if not found:
-        raise DatasetNotFoundError(f"{root}: no picture ({', '.join(sorted(IMAGE_SUFFIXES))}) in it or below it")
-    return sorted(found, key=lambda path: natural_key(str(path)))

@@ -12,14 +12,14 @@ import torch
 
 from vos_lightning.data.layouts.names import video_names
 from vos_lightning.data.progress import map_files
-from vos_lightning.errors import VOSError
+from vos_lightning.errors import ExhaustedError, VOSError
 from vos_lightning.io.files import atomic_path
 from vos_lightning.io.frame_folder import FrameFolder
 from vos_lightning.io.frames import open_frames
 from vos_lightning.io.limits import opened_image
 
 # of the cache's format; a file with another number is ignored
-_VERSION = 2
+_VERSION = 3
 
 _log = logging.getLogger(__name__)
 
@@ -56,16 +56,15 @@ def draw_subset(items: Sequence[T], count: int | None, seed: int) -> list[T]:
 
 
 class Facts(NamedTuple):
-    """Length and rate of a video, or what is wrong with it; whether its frames are masks."""
+    """Length and rate of a readable video, and whether its frames are masks."""
 
     num_frames: int
     fps: float
-    fault: str
     masks: bool
 
 
 class IndexCache:
-    """Facts by path; an entry is void once the file's size or time of change differs.
+    """Facts by path, valid while the file's size and time of change stay. Videos that can't be read are never kept.
 
     Args:
         file: where entries are kept; None keeps them in memory.
@@ -81,8 +80,8 @@ class IndexCache:
                 stored = json.loads(self.file.read_bytes())
                 if stored["version"] == _VERSION:
                     self._entries = {
-                        path: ((size, changed), Facts(frames, fps, fault, masks))
-                        for path, (size, changed, frames, fps, fault, masks) in stored["videos"].items()
+                        path: ((size, changed), Facts(frames, fps, masks))
+                        for path, (size, changed, frames, fps, masks) in stored["videos"].items()
                     }
             except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
                 _log.info("%s: ignoring this index (%s)", self.file, error)
@@ -142,22 +141,22 @@ def index_videos(
         cache: what is known already; it is completed and saved.
     """
     cache = cache or IndexCache(None)
-    unknown = [path for path in map(str, paths) if cache.get(path) is None]
+    found: dict[str, Facts | VOSError | None] = {path: cache.get(path) for path in map(str, paths)}
+    unknown = [path for path, facts in found.items() if facts is None]
     if unknown:
         _log.info("reading %d videos for the index", len(unknown))
-        facts_found = map_files(probe, unknown, f"indexing {len(unknown)} videos")
-        for path, found in zip(unknown, facts_found, strict=True):
-            cache.put(path, found)
+        found |= zip(unknown, map_files(_try_probe, unknown, f"indexing {len(unknown)} videos"), strict=True)
+        for path in unknown:
+            if isinstance(facts := found[path], Facts):
+                cache.put(path, facts)
         cache.save()
     index = VideoIndex([], [], [])
     for path, name in zip(map(str, paths), video_names(paths, root), strict=True):
-        facts = cache.get(path)
-        if facts is None:
-            index.faults.append((path, f"{path}: vanished while the folder was read"))
+        facts = found[path]
+        if not isinstance(facts, Facts):
+            index.faults.append((path, str(facts)))
         elif facts.masks:
             index.masks.append(path)
-        elif facts.fault:
-            index.faults.append((path, facts.fault))
         elif facts.num_frames < min_frames:
             index.faults.append((path, f"{path}: {facts.num_frames} frames, a clip needs {min_frames}"))
         else:
@@ -179,24 +178,34 @@ def read_skip_list(path: str | Path) -> set[str]:
 
 
 def probe(path: str) -> Facts:
-    """Open one video and count its frames; nothing is decoded."""
+    """Open one video and count its frames; nothing is decoded.
+
+    Raises:
+        VOSError: it can't be read.
+    """
+    source = open_frames(path)
+    masks = isinstance(source, FrameFolder) and _is_mask(source.path / f"{source.names[0]}.png")
+    return Facts(len(source), float(source.fps), masks)
+
+
+def _try_probe(path: str) -> Facts | VOSError:
     try:
-        source = open_frames(path)
-        masks = isinstance(source, FrameFolder) and _is_mask(source.path / f"{source.names[0]}.png")
-        return Facts(len(source), float(source.fps), "", masks)
+        return probe(path)
+    except ExhaustedError:
+        raise
     except VOSError as error:
-        return Facts(0, 0.0, str(error), False)
+        return error
 
 
 def holds_masks(path: Path) -> bool:
     """Whether this is a folder of masks, as beside the videos of DAVIS or YouTube-VOS; one image of it is looked at."""
-    return path.is_dir() and probe(str(path)).masks
+    facts = _try_probe(str(path)) if path.is_dir() else None
+    return isinstance(facts, Facts) and facts.masks
 
 
 def _is_mask(path: Path) -> bool:
     """Whether this is a PNG with a palette, as masks are and frames aren't."""
-    try:
-        with opened_image(path) as image:
-            return image.mode in ("P", "1")
-    except VOSError:
+    if not path.is_file():
         return False
+    with opened_image(path) as image:
+        return image.mode in ("P", "1")

@@ -71,7 +71,7 @@ def kinetics_files(root: str | Path, split: str = "train", annotations: str | Pa
         DatasetNotFoundError: no video, or none of the list.
     """
     root = Path(root)
-    files = [path for path in find_videos(root / split if (root / split).is_dir() else root) if path.suffix]
+    files = find_videos(root / split if (root / split).is_dir() else root, frames=False)
     if annotations is None:
         return KineticsFiles(files, [])
     by_name = {path.stem: path for path in files}

@@ -9,6 +9,7 @@ from typing import Any
 from vos_lightning.data.layouts.names import object_id, other_root, plain_name
 from vos_lightning.data.layouts.sequences import SequenceRecord
 from vos_lightning.errors import CorruptFileError, DatasetNotFoundError, VOSError
+from vos_lightning.io.limits import check_regular
 
 YEARS = ("2018", "2019")
 
@@ -77,6 +78,7 @@ def read_meta(path: str | Path) -> list[YouTubeVOSVideo]:
         VOSError: a name that can't be one, or an id that isn't from 1 to 254.
     """
     path = Path(path)
+    check_regular(path)
     try:
         videos: dict[str, Any] = json.loads(path.read_bytes())["videos"]
         return [_video(plain_name(name, path), entry["objects"], path) for name, entry in videos.items()]

@@ -115,23 +115,28 @@ def _add(report: AuditReport, path: Path, found: _Finding) -> None:
 def _read_video(path: Path) -> _Finding:
     """Decode a video file, or all files of a folder of frames, to the end."""
     found = _Finding()
-    if path.is_dir():
-        _read_frames(path, found)
-        return found
     try:
-        with VideoDecoder(path) as decoder:
-            found.fps = decoder.facts.fps
-            damaged = []
-            for index, frame in decoder.frames(range(len(decoder))):
-                found.size = found.size or decoder.to_array(frame).shape[:2]
-                found.frames += 1
-                if frame.is_corrupt:
-                    damaged.append(index)
-        if damaged:
-            raise CorruptFileError(f"{path}: {len(damaged)} frames are damaged, the first is {damaged[0]}; replace it")
+        if path.is_dir():
+            _read_frames(path, found)
+        else:
+            _read_file(path, found)
     except VOSError as error:
         found.fault(path, error)
     return found
+
+
+def _read_file(path: Path, found: _Finding) -> None:
+    """Decode a video file to the end."""
+    with VideoDecoder(path) as decoder:
+        found.fps = decoder.facts.fps
+        damaged = []
+        for index, frame in decoder.frames(range(len(decoder))):
+            found.size = found.size or decoder.to_array(frame).shape[:2]
+            found.frames += 1
+            if frame.is_corrupt:
+                damaged.append(index)
+    if damaged:
+        raise CorruptFileError(f"{path}: {len(damaged)} frames are damaged, the first is {damaged[0]}; replace it")
 
 
 def _read_frames(folder: Path, found: _Finding) -> dict[str, tuple[int, int]]:
@@ -139,8 +144,7 @@ def _read_frames(folder: Path, found: _Finding) -> dict[str, tuple[int, int]]:
     sizes: dict[str, tuple[int, int]] = {}
     for path in list_files(folder, IMAGE_SUFFIXES):
         if path.stem in sizes:
-            reason = f"{path}: a second frame named {path.stem}; remove one of them"
-            found.problems.append(Problem("invalid", str(path), reason))
+            found.problems.append(Problem.invalid(path, f"a second frame named {path.stem}; remove one of them"))
         try:
             height, width = read_frame(path).shape[:2]
         except VOSError as error:
@@ -150,22 +154,24 @@ def _read_frames(folder: Path, found: _Finding) -> dict[str, tuple[int, int]]:
         found.frames += 1
         sizes[path.stem] = (height, width)
         if (height, width) != found.size:
-            reason = f"{path}: {height}x{width}, but the frames before are {found.size[0]}x{found.size[1]}"
-            found.problems.append(Problem("invalid", str(path), reason))
+            reason = f"{height}x{width}, but the frames before are {found.size[0]}x{found.size[1]}"
+            found.problems.append(Problem.invalid(path, reason))
     return sizes
 
 
 def _read_sequence(sequence: ExpectedSequence) -> _Finding:
     """Read the frames and masks of a sequence and compare them with what should be there."""
     found = _Finding()
-    sizes = _read_frames(sequence.frames, found)
-    there = {path.stem for path in list_files(sequence.frames, IMAGE_SUFFIXES)}
-    for name in sequence.frame_names - there:
-        found.problems.append(_missing(sequence.frames / f"{name}.jpg"))
-    if not there and not sequence.frame_names:
-        found.problems.append(Problem("missing", str(sequence.frames), f"{sequence.frames}: no frame in this folder"))
-    if sequence.masks is not None:
-        _read_masks(sequence, there, sizes, found)
+    try:
+        sizes = _read_frames(sequence.frames, found)
+        there = {path.stem for path in list_files(sequence.frames, IMAGE_SUFFIXES)}
+        found.problems += [Problem.missing(sequence.frames / f"{name}.jpg") for name in sequence.frame_names - there]
+        if not there and not sequence.frame_names:
+            found.problems.append(Problem.missing(sequence.frames, "no frame in this folder"))
+        if sequence.masks is not None:
+            _read_masks(sequence, there, sizes, found)
+    except VOSError as error:
+        found.fault(sequence.frames, error)
     found.problems.sort(key=lambda problem: problem.path)
     return found
 
@@ -175,8 +181,8 @@ def _read_masks(
 ) -> None:
     assert sequence.masks is not None
     paths = {path.stem: path for path in list_files(sequence.masks, {".png"})}
-    for name in sequence.mask_names(frames) - paths.keys():
-        found.problems.append(_missing(sequence.masks / f"{name}.png"))
+    missing = sequence.mask_names(frames) - paths.keys()
+    found.problems += [Problem.missing(sequence.masks / f"{name}.png") for name in missing]
     first: set[int] | None = None
     introduced = sequence.introduced
     if introduced is None:
@@ -191,8 +197,8 @@ def _read_masks(
             continue
         found.masks += 1
         if name in sizes and sizes[name] != mask.shape:
-            reason = f"{path}: {mask.shape[0]}x{mask.shape[1]}, but its frame is {sizes[name][0]}x{sizes[name][1]}"
-            found.problems.append(Problem("invalid", str(path), reason))
+            reason = f"{mask.shape[0]}x{mask.shape[1]}, but its frame is {sizes[name][0]}x{sizes[name][1]}"
+            found.problems.append(Problem.invalid(path, reason))
         ids = _ids(mask, not sequence.void_is_foreground)
         found.ids |= ids
         first = ids if first is None else first
@@ -203,7 +209,7 @@ def _read_masks(
         entering = introduced.get(name, set())
         if name in introduced and not (ids & entering if entering else ids):
             wanted = f"none of the objects {sorted(entering)}" if entering else "no object"
-            found.problems.append(Problem("invalid", str(path), f"{path}: {wanted} in it; it can't be tracked from"))
+            found.problems.append(Problem.invalid(path, f"{wanted} in it; it can't be tracked from"))
         elif entering - ids:
             found.notes.append(f"{path}: the objects {sorted(entering - ids)} should enter here and are not in it")
     if found.ids and sequence.ids is None and found.ids not in ({VOID}, set(range(1, len(found.ids) + 1))):
@@ -215,24 +221,19 @@ def _ids(mask: np.ndarray, void: bool) -> set[int]:
     return ids - {VOID} if void else ids
 
 
-def _missing(path: Path) -> Problem:
-    return Problem("missing", str(path), f"{path}: missing")
-
-
 def _compare_lists(report: AuditReport, root: Path) -> None:
     """Name the clips of the official lists that aren't on disk."""
-    lists = [path for folder in (root, root / "annotations") for path in sorted(folder.glob("*.csv"))]
+    folders = [folder for folder in (root, root / "annotations") if folder.is_dir()]
+    lists = [path for folder in folders for path in list_files(folder, {".csv"})]
     there = {path.stem for path in find_videos(root) if path.suffix.lower() in VIDEO_SUFFIXES}
     for path in lists:
         try:
             names = read_list(path)
-        except CorruptFileError as error:
+        except VOSError as error:
             report.problems.append(Problem.of(path, error))
             continue
         report.splits[path.stem] = len(names)
-        missing = [name for name in names if name not in there]
-        report.problems += [
-            Problem("missing", f"{name}.mp4", f"{name}.mp4: in {path}, not on disk") for name in missing
-        ]
+        missing = [Path(f"{name}.mp4") for name in names if name not in there]
+        report.problems += [Problem.missing(clip, f"in {path}, not on disk") for clip in missing]
     if not lists:
         report.notes.append(f"{root}: no CSV list, so nothing can be missing")

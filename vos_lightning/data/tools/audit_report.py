@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from vos_lightning.errors import CorruptFileError, DatasetNotFoundError, VOSError
+from vos_lightning.errors import CorruptFileError, DatasetNotFoundError, ExhaustedError, VOSError
 
 Kind = Literal["missing", "corrupt", "invalid"]
 
@@ -18,8 +18,24 @@ class Problem(NamedTuple):
     reason: str
 
     @classmethod
+    def missing(cls, path: Path, reason: str = "missing") -> "Problem":
+        """A file that isn't there."""
+        return cls("missing", str(path), f"{path}: {reason}")
+
+    @classmethod
+    def invalid(cls, path: Path, reason: str) -> "Problem":
+        """A file that isn't what it should be."""
+        return cls("invalid", str(path), f"{path}: {reason}")
+
+    @classmethod
     def of(cls, path: Path, error: VOSError) -> "Problem":
-        """What reading a file ended with."""
+        """What reading a file ended with.
+
+        Raises:
+            ExhaustedError: it says nothing about the file.
+        """
+        if isinstance(error, ExhaustedError):
+            raise error
         if isinstance(error, DatasetNotFoundError):
             return cls("missing", str(path), str(error))
         return cls("corrupt" if isinstance(error, CorruptFileError) else "invalid", str(path), str(error))

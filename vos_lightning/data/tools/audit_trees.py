@@ -61,7 +61,7 @@ class Expectations:
     def folder(self, path: Path, sequence: str) -> bool:
         """Whether a folder exists; if not, it is a problem."""
         if not path.is_dir():
-            self.problems.append(Problem("missing", str(path), f"{path}: missing, {sequence} is on the list"))
+            self.problems.append(Problem.missing(path, f"missing, {sequence} is on the list"))
         return path.is_dir()
 
 
@@ -128,7 +128,11 @@ def _davis_sequence(
         masks = None  # the unsupervised test sets come without masks
     elif not expected.folder(masks, name):  # type: ignore[arg-type]
         masks = None
-    names = _counted_names(frames, masks)
+    try:
+        names = _counted_names(frames, masks)
+    except VOSError as error:
+        expected.problems.append(Problem.of(frames, error))
+        return None
     annotated = frozenset(sorted(names)[:1]) if first_only else None
     return ExpectedSequence(frames, masks, names, annotated, void_is_foreground=year not in ("2017", "2019"))
 
@@ -177,10 +181,8 @@ def _youtube_split(folder: Path, split: str, expected: Expectations) -> None:
         expected.notes.append(f"{folder}: {len(videos)} videos; the complete releases have {counts}")
     for video in videos:
         if not video.introduced:
-            reason = (
-                f"{folder / 'meta.json'}: no object of {video.name} enters in a frame; remove it, or add its objects"
-            )
-            expected.problems.append(Problem("invalid", str(folder / "meta.json"), reason))
+            reason = f"no object of {video.name} enters in a frame; remove it, or add its objects"
+            expected.problems.append(Problem.invalid(folder / "meta.json", reason))
         frames, masks = folder / "JPEGImages" / video.name, folder / "Annotations" / video.name
         if expected.folder(frames, video.name):
             there = masks if expected.folder(masks, video.name) else None
