@@ -20,6 +20,7 @@ see it work
   demo        train, segment and score on generated videos, offline, in about two minutes
 
 use it
+  studio      point at objects in the browser, follow them, mend and take away the masks
   segment     follow the objects of a first-frame mask through a video
   evaluate    score folders of masks as DAVIS and YouTube-VOS do (J, F and J&F)
   export      pack masks for an evaluation server
@@ -40,6 +41,7 @@ know your data
 # command -> module with a `main(arguments) -> exit code`
 COMMANDS = {
     "demo": "vos_lightning.commands.demo",
+    "studio": "vos_lightning.commands.studio",
     "segment": "vos_lightning.commands.segment",
     "evaluate": "vos_lightning.commands.evaluate",
     "export": "vos_lightning.commands.export",

@@ -1,0 +1,152 @@
+"""The page in a real browser: point, follow, mend, take away; kill, reopen; two tabs."""
+
+import zipfile
+
+import numpy as np
+import pytest
+
+from tests.studio.conftest import FRAMES, HEIGHT, WIDTH, overlap, square_at, truth
+from vos_lightning.io.masks import read_mask
+
+pytest.importorskip("starlette", reason="needs the studio extra")
+pytestmark = pytest.mark.browser
+
+
+def box_around(frame: int, room: int = 3) -> tuple[tuple[int, int], tuple[int, int]]:
+    left, top, right, bottom = square_at(frame)
+    return (left - room, top - room), (right + room, bottom + room)
+
+
+def test_from_a_box_to_masks_that_are_scored(serve, look, tmp_path):
+    from vos_lightning.evaluation.scoring import evaluate_folder
+    from vos_lightning.io.masks import write_mask
+
+    server = serve()
+    tab = look(server.address)
+    tab.drag(*box_around(0))
+    tab.until("studio.state.statuses[0] === 'g'")
+    tab.saved()
+    assert overlap(tab.ids() > 0, truth(0) > 0) > 0.9
+    tab.page.click("[data-track=all]")
+    tab.until("/^gt+$/.test(studio.state.statuses)", 60)
+    tab.page.click("#open-exports")
+    with tab.page.expect_download() as download:
+        tab.page.click("[data-form=masks]")
+    with zipfile.ZipFile(download.value.path()) as archive:
+        archive.extractall(tmp_path / "masks")
+    (tmp_path / "truth" / "square").mkdir(parents=True)
+    for frame in range(FRAMES):
+        write_mask(tmp_path / "truth" / "square" / f"{frame:05d}.png", truth(frame))
+    scores = evaluate_folder(tmp_path / "masks", tmp_path / "truth", "davis2017").to_dict()["mean"]
+    assert scores["J-Mean"] > 0.9
+    assert tab.foreign == []
+    assert tab.errors == []
+
+
+def test_painting_is_kept_at_once_and_undone(serve, look):
+    server = serve()
+    tab = look(server.address)
+    tab.tool("brush")
+    tab.drag((30, 30), (60, 30))
+    tab.saved()
+    kept = server.project / "given" / "00000.png"
+    painted = tab.ids()
+    assert painted[30, 30] == painted[30, 60] == 1
+    assert (read_mask(kept) == painted).all()
+    tab.tool("eraser")
+    tab.drag((60, 30), (60, 30.5))
+    tab.saved()
+    assert tab.ids()[30, 60] == 0
+    tab.page.keyboard.press("Control+z")
+    tab.until("studio.mask.at(60, 30) === 1")
+    tab.page.keyboard.press("Control+z")
+    tab.until("studio.state.statuses[0] === '-'")
+    tab.saved()
+    assert not kept.exists()
+    tab.page.keyboard.press("Control+Shift+z")
+    tab.until("studio.mask.at(60, 30) === 1")
+    tab.saved()
+    assert (read_mask(kept) == painted).all()
+
+
+def test_painting_answers_without_the_server(serve, look):
+    tab = look(serve().address)
+    tab.tool("brush")
+    tab.page.click("#add-object")
+    tab.saved()
+    tab.page.route("**/given/**", lambda route: None)  # the server never answers
+    tab.drag((30, 30), (50, 30))
+    assert tab.evaluate("studio.mask.at(40, 30)") == 1
+
+
+def test_strokes_and_polygon(serve, look):
+    tab = look(serve().address)
+    tab.drag(*box_around(0, 12))
+    tab.until("studio.state.statuses[0] === 'g'")
+    tab.tool("not")
+    left, top, right, _ = square_at(0)
+    tab.drag((left + 2, top + 2), (right - 2, top + 2))
+    tab.until(f"studio.mask.at({left + 8}, {top + 2}) === 0")
+    tab.page.click("#add-object")
+    tab.tool("polygon")
+    for corner in ((70, 10), (100, 10), (100, 20)):
+        tab.page.mouse.click(*tab.point(*corner))
+    tab.page.keyboard.press("Enter")
+    tab.until("studio.mask.at(95, 12) === 2")
+    assert tab.evaluate("studio.state.objects.length") == 2
+
+
+def test_killed_while_tracking_and_reopened(serve, look):
+    server = serve()
+    tab = look(server.address)
+    tab.drag(*box_around(0))
+    tab.until("studio.state.statuses[0] === 'g'")
+    tab.saved()
+    tab.page.click("[data-track=forward]")
+    tab.until("(studio.state.statuses.match(/t/g) ?? []).length >= 3", 60)
+    server.kill()
+    again = look(serve().address)
+    assert again.evaluate("studio.state.statuses").startswith("gttt")
+    assert again.evaluate("studio.state.objects.length") == 1
+    if again.evaluate("studio.state.progress.phase") == "interrupted":  # else it was done already
+        again.page.click("[data-do='go on']")
+    again.until("/^gt+$/.test(studio.state.statuses)", 60)
+    masks = sorted((server.project / "masks").glob("*.png"))
+    assert [read_mask(path).shape for path in masks] == [(HEIGHT, WIDTH)] * (FRAMES - 1)
+
+
+def test_two_tabs_show_the_same(serve, look):
+    server = serve()
+    one, two = look(server.address), look(server.address, 390, 844)
+    one.tool("brush")
+    one.drag((30, 30), (50, 40))
+    one.saved()
+    two.until("studio.state.statuses[0] === 'g'")
+    two.until("studio.mask.at(40, 35) === 1")
+    assert (one.ids() == two.ids()).all()
+    two.page.click("[data-track=forward]")
+    one.until("/^gt+$/.test(studio.state.statuses)", 60)
+    assert two.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_mending_a_frame_keeps_it_as_given(serve, look):
+    server = serve()
+    tab = look(server.address)
+    tab.drag(*box_around(0))
+    tab.until("studio.state.statuses[0] === 'g'")
+    tab.saved()
+    tab.page.click("[data-track=all]")
+    tab.until("/^gt+$/.test(studio.state.statuses)", 60)
+    for _ in range(6):
+        tab.page.keyboard.press("ArrowRight")
+    tab.until("studio.state.frame === 6")
+    tab.tool("brush")
+    tab.drag((90, 60), (95, 60))
+    tab.saved()
+    mended = tab.ids()
+    assert tab.evaluate("studio.state.statuses") == "g" + "t" * 5 + "g" + "o" * 5
+    tab.page.keyboard.press("t")
+    tab.until("/^gt+gt+$/.test(studio.state.statuses)", 60)
+    assert (read_mask(server.project / "given" / "00006.png") == mended).all()
+    tab.until("studio.state.progress.phase === 'idle'")
+    assert np.array_equal(tab.ids(), mended)

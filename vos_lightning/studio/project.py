@@ -1,0 +1,452 @@
+"""The project folder: what was painted and what was tracked, as PNGs and JSON, on disk as soon as it is known.
+
+    project.json         the video (path, frames, size), the objects (id, name, colour, visible, first, last)
+    given/00012.png      masks as painted or imported, one palette PNG for each such frame
+    masks/00012.png      masks as tracked
+    tracked.jsonl        for each tracked frame which passes its mask comes from, and how unsure it is
+    passes/KEY/00012.png what a tracking pass believes about a frame: grey, one tile for each object, 255 is certain
+    exports/             what was taken away
+
+A pass is known by its direction, the frame it comes from and a digest of the mask given there: `forward-00000-1f2e3d`.
+Paint that mask anew and the pass no longer counts; undo, and it does again. Nothing has to be marked as outdated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.io.files import atomic_path
+from vos_lightning.io.frames import FrameSource
+from vos_lightning.io.limits import opened_image
+from vos_lightning.io.masks import read_mask, write_mask
+from vos_lightning.io.palette import DAVIS_PALETTE
+
+Ids = NDArray[np.uint8]
+Direction = Literal["forward", "backward"]
+Status = Literal["g", "t", "o", "-"]
+"""Of a frame: given, tracked, tracked from masks that have changed since (outdated), nothing known."""
+
+MAX_OBJECTS = 254
+VOID = 255
+_COLOURS = (
+    "#ff5a5f",
+    "#2ec4b6",
+    "#ffbf47",
+    "#7b8cff",
+    "#c77dff",
+    "#7ddf64",
+    "#ff8fab",
+    "#4cc9f0",
+    "#f4845f",
+    "#b8b08d",
+)
+
+
+@dataclass(frozen=True)
+class VideoObject:
+    """An object to follow.
+
+    Args:
+        id: its value in masks, 1…254; never used again once it was given away.
+        name: as the user calls it.
+        colour: `#rrggbb`.
+        visible: on the page.
+        first: frame where it joins, None if the masks alone say so.
+        last: frame where it ends, likewise.
+    """
+
+    id: int
+    name: str
+    colour: str
+    visible: bool = True
+    first: int | None = None
+    last: int | None = None
+
+    def is_present(self, frame: int) -> bool:
+        """Is it in the video at this frame, by the bounds that the user set?"""
+        return (self.first is None or frame >= self.first) and (self.last is None or frame <= self.last)
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What is known of a tracked mask besides its pixels.
+
+    Args:
+        passes: keys of the passes that it was made from.
+        uncertainty: of each object, 0…1, by id.
+    """
+
+    passes: tuple[str, ...]
+    uncertainty: dict[int, float]
+
+
+@dataclass(frozen=True)
+class TrackingPass:
+    """One way from a given frame to the next: `frames` in the order they are tracked in."""
+
+    anchor: int
+    direction: Direction
+    key: str
+    frames: range
+
+
+class Project:
+    """A project folder and what it holds; every method may be called from any thread.
+
+    Args:
+        folder: created if missing.
+        source: the video.
+
+    Raises:
+        VOSError: the folder belongs to another video, is damaged, or can't be written to.
+    """
+
+    def __init__(self, folder: Path, source: FrameSource) -> None:
+        self.folder = folder
+        self.size = source.size
+        self.num_frames = len(source)
+        self.names = source.names
+        self.fps = source.fps
+        self.video = source.path.resolve()
+        self.objects: list[VideoObject] = []
+        self._next_id = 1
+        self._lock = threading.RLock()
+        self._digests: dict[int, str] = {}
+        self._given_ids: dict[int, frozenset[int]] = {}
+        self._tracked: dict[int, Tracked] = {}
+        for name in ("given", "masks", "passes", "exports"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        self._load()
+        self._forget_old_passes()
+
+    # --- objects
+
+    def set_objects(self, objects: Iterable[VideoObject]) -> None:
+        """Replace the list of objects. Masks of those that are gone stay on disk, unseen, until they come back.
+
+        Raises:
+            VOSError: an id that can't be, or two of one.
+        """
+        objects = list(objects)
+        ids = [one.id for one in objects]
+        if len(set(ids)) != len(ids) or any(not 1 <= i <= MAX_OBJECTS for i in ids):
+            raise VOSError(f"objects have ids {ids}; expected different ones from 1 to {MAX_OBJECTS}")
+        with self._lock:
+            self.objects = objects
+            self._next_id = max([self._next_id, *(i + 1 for i in ids)])
+            self._save()
+            for frame in list(self._digests):
+                self._look_at(frame)
+
+    def new_object(self) -> VideoObject:
+        """One more object, with an id and a colour of its own; not yet in the list.
+
+        Raises:
+            VOSError: all ids are given away.
+        """
+        if self._next_id > MAX_OBJECTS:
+            raise VOSError(
+                f"a mask holds at most {MAX_OBJECTS} objects, and all ids were given away; start a new project"
+            )
+        return _fresh_object(self._next_id)
+
+    # --- given masks
+
+    @property
+    def given(self) -> list[int]:
+        """Frames whose masks were given, ascending."""
+        with self._lock:
+            return sorted(self._digests)
+
+    def give(self, frame: int, ids: Ids) -> None:
+        """Store the mask of a frame as it was painted.
+
+        Raises:
+            VOSError: no such frame, another size, an unknown object, or a disk that is full.
+        """
+        self._check_frame(frame)
+        if ids.shape != self.size:
+            raise VOSError(
+                f"the mask of frame {frame} is {ids.shape[1]}×{ids.shape[0]}, the video {self.size[1]}×{self.size[0]}"
+            )
+        unknown = set(np.unique(ids).tolist()) - {0} - {one.id for one in self.objects}
+        if unknown:
+            raise VOSError(f"the mask of frame {frame} holds {min(unknown)}, which is no object of this project")
+        with self._lock:
+            write_mask(self._path("given", frame), ids, self.palette())
+            self._look_at(frame, ids)
+
+    def import_mask(self, frame: int, png: bytes) -> None:
+        """Store a PNG as the mask of a frame; ids that are no objects yet become some.
+
+        Raises:
+            VOSError: it is no mask of the video's size.
+        """
+        with NamedTemporaryFile(dir=self.folder, suffix=".png") as file:
+            file.write(png)
+            file.flush()
+            try:
+                ids = without_void(read_mask(file.name))
+            except VOSError as error:
+                raise VOSError(str(error).replace(file.name, "this file")) from error
+        known = {one.id for one in self.objects}
+        new = set(np.unique(ids).tolist()) - {0} - known
+        with self._lock:
+            if ids.shape == self.size:
+                self.set_objects([*self.objects, *map(_fresh_object, sorted(new))])
+            self.give(frame, ids)
+
+    def take_back(self, frame: int) -> None:
+        """Forget the given mask of a frame; the tracked one shows again."""
+        with self._lock:
+            self._path("given", frame).unlink(missing_ok=True)
+            self._digests.pop(frame, None)
+            self._given_ids.pop(frame, None)
+
+    def given_mask(self, frame: int) -> Ids:
+        """The mask given for a frame, (H, W); only objects of the list."""
+        return self._known(read_mask(self._path("given", frame)))
+
+    # --- what is shown
+
+    def mask(self, frame: int) -> Ids:
+        """The mask of a frame, (H, W): as given, else as tracked, else empty.
+
+        Raises:
+            VOSError: no such frame, or its mask is damaged.
+        """
+        self._check_frame(frame)
+        with self._lock:
+            if frame in self._digests:
+                return self.given_mask(frame)
+            path = self._path("masks", frame)
+            if not path.is_file():
+                return np.zeros(self.size, np.uint8)
+        return self._known(read_mask(path), frame)
+
+    def status(self, frame: int) -> Status:
+        """What is known of a frame."""
+        with self._lock:
+            if frame in self._digests:
+                return "g"
+            if frame not in self._tracked:
+                return "-"
+            return "t" if set(self._tracked[frame].passes) <= self._keys_between(*self.neighbours(frame)) else "o"
+
+    def statuses(self) -> str:
+        """`status` of all frames, one letter each."""
+        with self._lock:
+            return "".join(self.status(frame) for frame in range(self.num_frames))
+
+    def uncertainties(self) -> dict[int, dict[int, float]]:
+        """Of tracked frames: for each object how unsure its mask is, 0…1."""
+        with self._lock:
+            known = {one.id for one in self.objects}
+            return {
+                frame: {i: score for i, score in tracked.uncertainty.items() if i in known}
+                for frame, tracked in self._tracked.items()
+                if frame not in self._digests
+            }
+
+    def palette(self) -> bytes:
+        """The colours of the objects, for PNGs."""
+        palette = bytearray(DAVIS_PALETTE)
+        for one in self.objects:
+            palette[3 * one.id : 3 * one.id + 3] = bytes.fromhex(one.colour[1:])
+        return bytes(palette)
+
+    # --- tracking
+
+    @property
+    def anchors(self) -> list[int]:
+        """Given frames that hold an object: where tracking starts and ends."""
+        with self._lock:
+            return sorted(frame for frame, ids in self._given_ids.items() if ids)
+
+    def neighbours(self, frame: int) -> tuple[int | None, int | None]:
+        """The nearest anchors before and after a frame."""
+        anchors = self.anchors
+        before, after = bisect_left(anchors, frame), bisect_right(anchors, frame)
+        return (anchors[before - 1] if before else None), (anchors[after] if after < len(anchors) else None)
+
+    def tracking_pass(self, anchor: int, direction: Direction) -> TrackingPass:
+        """The pass from an anchor up to the next one, or to the end of the video."""
+        before, after = self.neighbours(anchor)
+        if direction == "forward":
+            frames = range(anchor + 1, self.num_frames if after is None else after)
+        else:
+            frames = range(anchor - 1, -1 if before is None else before, -1)
+        return TrackingPass(anchor, direction, self._key(anchor, direction), frames)
+
+    def is_current(self, one: TrackingPass) -> bool:
+        """Has nothing changed that the pass depends on?"""
+        with self._lock:
+            return one.anchor in self.anchors and self.tracking_pass(one.anchor, one.direction) == one
+
+    def missing(self, one: TrackingPass) -> int:
+        """How many frames of a pass haven't been tracked."""
+        folder = self.folder / "passes" / one.key
+        there = {int(path.stem) for path in folder.glob("[0-9]*.png")} if folder.is_dir() else set()
+        return len(set(one.frames) - there)
+
+    def write_soft(self, one: TrackingPass, frame: int, object_ids: Iterable[int], shares: Ids) -> None:
+        """Store what a pass believes about a frame: shares of the objects, (K, h, w), 255 is certain."""
+        path = self._soft_path(one.key, frame)
+        path.parent.mkdir(exist_ok=True)
+        facts = PngInfo()
+        facts.add_text("objects", ",".join(map(str, object_ids)))
+        tiles = Image.fromarray(shares.reshape(-1, shares.shape[-1]))
+        with atomic_path(path) as temporary:
+            tiles.save(temporary, format="PNG", pnginfo=facts, compress_level=1)
+
+    def read_soft(self, anchor: int | None, direction: Direction, frame: int) -> tuple[tuple[int, ...], Ids] | None:
+        """What the pass from an anchor believes about a frame: object ids, shares (K, h, w); None where it hasn't been."""
+        if anchor is None or not (path := self._soft_path(self._key(anchor, direction), frame)).is_file():
+            return None
+        with opened_image(path) as image:
+            object_ids = tuple(map(int, image.info["objects"].split(",")))
+            tiles = np.array(image)
+        return object_ids, tiles.reshape(len(object_ids), -1, tiles.shape[1])
+
+    def write_tracked(self, frame: int, ids: Ids, tracked: Tracked) -> None:
+        """Store a tracked mask."""
+        with self._lock:
+            write_mask(self._path("masks", frame), ids, self.palette())
+            self._tracked[frame] = tracked
+            with (self.folder / "tracked.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(_as_line(frame, tracked)) + "\n")
+
+    # --- inside
+
+    def _key(self, anchor: int, direction: Direction) -> str:
+        return f"{direction}-{anchor:05d}-{self._digests[anchor]}"
+
+    def _keys_between(self, before: int | None, after: int | None) -> set[str]:
+        keys = set() if before is None else {self._key(before, "forward")}
+        return keys if after is None else keys | {self._key(after, "backward")}
+
+    def _known(self, ids: Ids, frame: int | None = None) -> Ids:
+        """Ids without those that are no object of the list or, at `frame`, out of their bounds."""
+        table = np.zeros(256, np.uint8)
+        for one in self.objects:
+            if frame is None or one.is_present(frame):
+                table[one.id] = one.id
+        return table[ids]
+
+    def _look_at(self, frame: int, ids: Ids | None = None) -> None:
+        """Take note of what a given mask holds."""
+        ids = self.given_mask(frame) if ids is None else ids
+        self._given_ids[frame] = frozenset(np.unique(ids).tolist()) - {0}
+        self._digests[frame] = hashlib.sha256(ids.tobytes()).hexdigest()[:10]
+
+    def _check_frame(self, frame: int) -> None:
+        if not 0 <= frame < self.num_frames:
+            raise VOSError(f"there is no frame {frame}; the video has {self.num_frames}")
+
+    def _path(self, kind: str, frame: int) -> Path:
+        return self.folder / kind / f"{frame:05d}.png"
+
+    def _soft_path(self, key: str, frame: int) -> Path:
+        return self.folder / "passes" / key / f"{frame:05d}.png"
+
+    def _save(self) -> None:
+        facts = {
+            "video": str(self.video),
+            "frames": self.num_frames,
+            "height": self.size[0],
+            "width": self.size[1],
+            "fps": self.fps,
+            "next_id": self._next_id,
+            "objects": [asdict(one) for one in self.objects],
+        }
+        with atomic_path(self.folder / "project.json") as temporary:
+            temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+    def _load(self) -> None:
+        path = self.folder / "project.json"
+        if not path.is_file():
+            self._save()
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            objects = [VideoObject(**one) for one in facts["objects"]]
+            same = (facts["frames"], facts["height"], facts["width"]) == (self.num_frames, *self.size)
+            self._next_id = int(facts["next_id"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorruptFileError(f"{path}: not a project of the studio; choose another --project") from error
+        if not same:
+            raise VOSError(f"{self.folder}: belongs to another video ({facts['video']}); choose another --project")
+        self.objects = objects
+        for png in sorted((self.folder / "given").glob("[0-9]*.png")):
+            self._look_at(int(png.stem))
+        self._tracked = dict(_read_lines(self.folder / "tracked.jsonl"))
+        with atomic_path(self.folder / "tracked.jsonl") as temporary:
+            temporary.write_text(
+                "".join(json.dumps(_as_line(*item)) + "\n" for item in self._tracked.items()), encoding="utf-8"
+            )
+
+    def _forget_old_passes(self) -> None:
+        """Remove passes from masks that have changed since: nothing can bring them back after a restart but chance."""
+        current = {self._key(frame, way) for frame in self.anchors for way in ("forward", "backward")}
+        for folder in (self.folder / "passes").iterdir():
+            if folder.name not in current:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def without_void(ids: Ids) -> Ids:
+    """Ids with 255 left out, or made 1 where it is the only object."""
+    alone = not ((ids != 0) & (ids != VOID)).any()
+    return np.where(ids == VOID, np.uint8(alone), ids)
+
+
+def _fresh_object(number: int) -> VideoObject:
+    return VideoObject(number, f"object {number}", _COLOURS[(number - 1) % len(_COLOURS)])
+
+
+def object_from(facts: Any) -> VideoObject:  # noqa: ANN401 - JSON of a stranger
+    """An object from JSON.
+
+    Raises:
+        VOSError: it isn't one.
+    """
+    try:
+        bounds = [facts.get(name) for name in ("first", "last")]
+        one = VideoObject(
+            int(facts["id"]), str(facts["name"])[:100], str(facts["colour"]), bool(facts.get("visible", True)),
+            *(None if bound is None else int(bound) for bound in bounds),
+        )  # fmt: skip
+        bytes.fromhex(one.colour[1:])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise VOSError("this is no object: expected id, name and colour (#rrggbb)") from error
+    if len(one.colour) != 7 or one.colour[0] != "#":
+        raise VOSError(f"{one.colour!r} is no colour; expected #rrggbb")
+    return replace(one, name=one.name.strip() or f"object {one.id}")
+
+
+def _as_line(frame: int, tracked: Tracked) -> dict[str, Any]:
+    return {"frame": frame, "passes": list(tracked.passes), "uncertainty": tracked.uncertainty}
+
+
+def _read_lines(path: Path) -> Iterable[tuple[int, Tracked]]:
+    """Frames with what is known of their masks; a last line that was cut off is left out."""
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            facts = json.loads(line)
+            scores = {int(i): float(score) for i, score in facts["uncertainty"].items()}
+            yield int(facts["frame"]), Tracked(tuple(facts["passes"]), scores)
+        except (ValueError, KeyError, TypeError):
+            continue
