@@ -103,28 +103,24 @@ class _Routes:
         ids = _unpack(await request.body(), session.project.size)
         await run_in_threadpool(session.project.give, frame, ids)
         session.worker.warm_up()
-        await run_in_threadpool(session.tell_changes, frame, _page(request))
-        return JSONResponse({})
+        return JSONResponse(await run_in_threadpool(session.tell_changes, frame, _page(request)))
 
     async def take_back(self, request: Request) -> Response:
         session, frame = self.studio.session, request.path_params["frame"]
         await run_in_threadpool(session.project.take_back, frame)
-        await run_in_threadpool(session.tell_changes, frame, _page(request))
-        return JSONResponse({})
+        return JSONResponse(await run_in_threadpool(session.tell_changes, frame, _page(request)))
 
     async def import_mask(self, request: Request) -> Response:
         session, frame = self.studio.session, request.path_params["frame"]
         body = await request.body()
         await run_in_threadpool(session.project.import_mask, frame, body)
-        await run_in_threadpool(session.tell_changes, frame, "")
-        return JSONResponse({})
+        return JSONResponse(await run_in_threadpool(session.tell_changes, frame, ""))
 
     async def set_objects(self, request: Request) -> Response:
         session = self.studio.session
         objects = [object_from(one) for one in (await _json(request)).get("objects", [])]
         await run_in_threadpool(session.project.set_objects, objects)
-        await run_in_threadpool(session.tell_changes, None, _page(request))
-        return JSONResponse({})
+        return JSONResponse(await run_in_threadpool(session.tell_changes, None, _page(request)))
 
     async def outline(self, request: Request) -> Response:
         session, frame = self.studio.session, request.path_params["frame"]

@@ -4,7 +4,7 @@
     given/00012.png      masks as painted or imported, one palette PNG for each such frame
     masks/00012.png      masks as tracked
     tracked.jsonl        for each tracked frame which passes its mask comes from, and how unsure it is
-    passes/KEY/00012.png what a tracking pass believes about a frame: grey, one tile for each object, 255 is certain
+    passes/KEY/00012.png masks as one pass from one given frame sees them, with how unsure it is as the PNG's text
     exports/             what was taken away
 
 A pass is known by its direction, the frame it comes from and a digest of the mask given there: `forward-00000-1f2e3d`.
@@ -30,11 +30,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.inference.directions import halves, merge_directions
 from vos_lightning.io.files import atomic_path
 from vos_lightning.io.frames import FrameSource
 from vos_lightning.io.limits import opened_image
 from vos_lightning.io.masks import read_mask, write_mask
 from vos_lightning.io.palette import DAVIS_PALETTE
+from vos_lightning.studio.tracking import TrackedMask
 
 Ids = NDArray[np.uint8]
 Direction = Literal["forward", "backward"]
@@ -263,6 +265,11 @@ class Project:
                 if frame not in self._digests
             }
 
+    def shown(self, frame: int) -> dict[str, Any]:
+        """Status and uncertainty of a frame, as pages are told."""
+        with self._lock:
+            return {"status": self.status(frame), "uncertainty": self._tracked[frame].uncertainty}
+
     def palette(self) -> bytes:
         """The colours of the objects, for PNGs."""
         palette = bytearray(DAVIS_PALETTE)
@@ -284,19 +291,30 @@ class Project:
         before, after = bisect_left(anchors, frame), bisect_right(anchors, frame)
         return (anchors[before - 1] if before else None), (anchors[after] if after < len(anchors) else None)
 
-    def tracking_pass(self, anchor: int, direction: Direction) -> TrackingPass:
-        """The pass from an anchor up to the next one, or to the end of the video."""
+    def tracking_pass(self, anchor: int, direction: Direction, *, whole: bool) -> TrackingPass:
+        """The pass from an anchor towards the next one, or to the end of the video.
+
+        Args:
+            anchor: a given frame.
+            direction: where to.
+            whole: up to the next anchor; otherwise only as far as this one is the nearer, unless it holds an object
+                that the next one doesn't.
+        """
         before, after = self.neighbours(anchor)
         if direction == "forward":
             frames = range(anchor + 1, self.num_frames if after is None else after)
+            if not whole and after is not None and self._given_ids[anchor] <= self._given_ids[after]:
+                frames = halves(anchor, after)[0]
         else:
             frames = range(anchor - 1, -1 if before is None else before, -1)
+            if not whole and before is not None and self._given_ids[anchor] <= self._given_ids[before]:
+                frames = halves(before, anchor)[1]
         return TrackingPass(anchor, direction, self._key(anchor, direction), frames)
 
-    def is_current(self, one: TrackingPass) -> bool:
+    def is_current(self, one: TrackingPass, *, whole: bool) -> bool:
         """Has nothing changed that the pass depends on?"""
         with self._lock:
-            return one.anchor in self.anchors and self.tracking_pass(one.anchor, one.direction) == one
+            return one.anchor in self.anchors and self.tracking_pass(one.anchor, one.direction, whole=whole) == one
 
     def missing(self, one: TrackingPass) -> int:
         """How many frames of a pass haven't been tracked."""
@@ -304,34 +322,40 @@ class Project:
         there = {int(path.stem) for path in folder.glob("[0-9]*.png")} if folder.is_dir() else set()
         return len(set(one.frames) - there)
 
-    def write_soft(self, one: TrackingPass, frame: int, object_ids: Iterable[int], shares: Ids) -> None:
-        """Store what a pass believes about a frame: shares of the objects, (K, h, w), 255 is certain."""
-        path = self._soft_path(one.key, frame)
+    def write_pass(self, one: TrackingPass, frame: int, mask: TrackedMask) -> None:
+        """Store the mask of a frame as a pass sees it, and with it what is to be shown: see `merge_directions`."""
+        path = self._pass_path(one.key, frame)
         path.parent.mkdir(exist_ok=True)
         facts = PngInfo()
-        facts.add_text("objects", ",".join(map(str, object_ids)))
-        tiles = Image.fromarray(shares.reshape(-1, shares.shape[-1]))
+        facts.add_text("uncertainty", json.dumps(mask.uncertainty))
         with atomic_path(path) as temporary:
-            tiles.save(temporary, format="PNG", pnginfo=facts, compress_level=1)
-
-    def read_soft(self, anchor: int | None, direction: Direction, frame: int) -> tuple[tuple[int, ...], Ids] | None:
-        """What the pass from an anchor believes about a frame: object ids, shares (K, h, w); None where it hasn't been."""
-        if anchor is None or not (path := self._soft_path(self._key(anchor, direction), frame)).is_file():
-            return None
-        with opened_image(path) as image:
-            object_ids = tuple(map(int, image.info["objects"].split(",")))
-            tiles = np.array(image)
-        return object_ids, tiles.reshape(len(object_ids), -1, tiles.shape[1])
-
-    def write_tracked(self, frame: int, ids: Ids, tracked: Tracked) -> None:
-        """Store a tracked mask."""
+            Image.fromarray(mask.ids).save(temporary, format="PNG", pnginfo=facts)
         with self._lock:
-            write_mask(self._path("masks", frame), ids, self.palette())
-            self._tracked[frame] = tracked
-            with (self.folder / "tracked.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(_as_line(frame, tracked)) + "\n")
+            before, after = self.neighbours(frame)
+            sides = [self._read_pass(before, "forward", frame), self._read_pass(after, "backward", frame)]
+            if before is not None and after is not None and frame in halves(before, after)[1]:
+                sides.reverse()
+            keys, masks = zip(*(side for side in sides if side is not None), strict=True)
+            nearer, farther = masks[0], masks[-1]
+            only_farther = farther.uncertainty.keys() - nearer.uncertainty.keys()
+            merged = merge_directions(nearer.ids, farther.ids, only_farther)
+            self._write_tracked(frame, merged, Tracked(keys, farther.uncertainty | nearer.uncertainty))
 
     # --- inside
+
+    def _write_tracked(self, frame: int, ids: Ids, tracked: Tracked) -> None:
+        write_mask(self._path("masks", frame), ids, self.palette())
+        self._tracked[frame] = tracked
+        with (self.folder / "tracked.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(_as_line(frame, tracked)) + "\n")
+
+    def _read_pass(self, anchor: int | None, direction: Direction, frame: int) -> tuple[str, TrackedMask] | None:
+        """The key of the pass from an anchor, and the mask that it sees; None where it hasn't been."""
+        if anchor is None or not (path := self._pass_path(self._key(anchor, direction), frame)).is_file():
+            return None
+        with opened_image(path) as image:
+            scores = {int(i): float(score) for i, score in json.loads(image.info["uncertainty"]).items()}
+            return path.parent.name, TrackedMask(np.array(image), scores)
 
     def _key(self, anchor: int, direction: Direction) -> str:
         return f"{direction}-{anchor:05d}-{self._digests[anchor]}"
@@ -361,7 +385,7 @@ class Project:
     def _path(self, kind: str, frame: int) -> Path:
         return self.folder / kind / f"{frame:05d}.png"
 
-    def _soft_path(self, key: str, frame: int) -> Path:
+    def _pass_path(self, key: str, frame: int) -> Path:
         return self.folder / "passes" / key / f"{frame:05d}.png"
 
     def _save(self) -> None:

@@ -67,24 +67,21 @@ class Session:
             "progress": asdict(self.worker.progress),
         }
 
-    def tell_changes(self, frame: int | None, page: str) -> None:
+    def tell_changes(self, frame: int | None, page: str) -> dict[str, Any]:
         """Tell all pages that a given mask or the objects have changed.
 
         Args:
             frame: whose mask; None if it was the objects.
             page: that did it.
+
+        Returns:
+            What the page that did it has to know.
         """
         project = self.project
-        self.events.publish(
-            {
-                "type": "changed",
-                "frame": frame,
-                "page": page,
-                "objects": [asdict(one) for one in project.objects],
-                "suggestion": asdict(project.new_object()),
-                "statuses": project.statuses(),
-            }
-        )
+        news = {"suggestion": asdict(project.new_object()), "statuses": project.statuses()}
+        objects = [asdict(one) for one in project.objects]
+        self.events.publish({"type": "changed", "frame": frame, "page": page, "objects": objects, **news})
+        return news
 
     def picture(self, frame: int) -> NDArray[np.uint8]:
         """A frame in full size, RGB (H, W, 3)."""

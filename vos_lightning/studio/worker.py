@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from vos_lightning.errors import VOSError
 from vos_lightning.io.files import atomic_path
 from vos_lightning.io.frames import FrameSource
-from vos_lightning.studio.project import Direction, Project, Tracked, TrackingPass
-from vos_lightning.studio.tracking import Belief, Track, Tracker
+from vos_lightning.studio.project import Direction, Project, TrackingPass
+from vos_lightning.studio.tracking import Tracker, follow
 
 Mode = Literal["forward", "backward", "all"]
 Phase = Literal["idle", "loading", "running", "paused", "error", "interrupted"]
@@ -183,11 +183,12 @@ class Worker:
     def _track(self, job: Job) -> None:
         began, done = time.perf_counter(), 0
         while (one := next(self._passes(job), None)) is not None:
-            for frame in self._follow(one):
-                done += 1
+            remaining = self._remaining(job)
+            for frame in self._follow(one, job):
+                done, remaining = done + 1, remaining - 1
                 rate = done / (time.perf_counter() - began)
                 phase: Phase = "paused" if self._paused else "running"
-                self._tell(Progress(phase, job.mode, frame, done, self._remaining(job), rate))
+                self._tell(Progress(phase, job.mode, frame, done, remaining, rate))
                 began += self._wait_while_paused()
         self._end(Progress(mode=job.mode, done=done, fps=done / max(time.perf_counter() - began, 1e-9)))
 
@@ -202,39 +203,23 @@ class Worker:
             anchors = [] if start is None else [a for a in reversed(anchors) if a <= start]
         for anchor in anchors:
             for direction in _DIRECTIONS[job.mode]:
-                one = self._project.tracking_pass(anchor, direction)
+                one = self._project.tracking_pass(anchor, direction, whole=job.mode != "all")
                 if self._project.missing(one):
                     yield one
 
     def _remaining(self, job: Job) -> int:
-        return sum(self._project.missing(one) for one in self._passes(job))
+        return sum(len(one.frames) for one in self._passes(job))
 
-    def _follow(self, one: TrackingPass) -> Iterator[int]:
+    def _follow(self, one: TrackingPass, job: Job) -> Iterator[int]:
         """Track along a pass until it ends or what it comes from is painted anew; yields the frames."""
         assert self._tracker is not None
-        track = self._tracker.track()
-        track.step(self._source[one.anchor], self._project.given_mask(one.anchor))
+        track = self._tracker.start(self._source[one.anchor], self._project.given_mask(one.anchor))
         for frame, picture in self._pictures(one.frames):
-            if not self._project.is_current(one):
+            if not self._project.is_current(one, whole=job.mode != "all"):
                 return
-            belief = track.step(picture)
-            self._project.write_soft(one, frame, belief.object_ids, belief.shares)
-            self._store(one, frame, track, belief)
+            self._project.write_pass(one, frame, follow(track, picture))
+            self._publish({"type": "tracked", "frame": frame, **self._project.shown(frame)})
             yield frame
-
-    def _store(self, one: TrackingPass, frame: int, track: Track, belief: Belief) -> None:
-        """Write the mask of a frame, from this pass and the one that comes the other way, if it has been there."""
-        back: Direction = "backward" if one.direction == "forward" else "forward"
-        before, after = self._project.neighbours(frame)
-        other = after if one.direction == "forward" else before
-        there = self._project.read_soft(other, back, frame)
-        keys = [one.key]
-        if there is not None and other is not None:
-            belief = track.merge(belief, there, (frame - one.anchor) / (other - one.anchor))
-            keys.append(self._project.tracking_pass(other, back).key)
-        self._project.write_tracked(frame, belief.ids, Tracked(tuple(keys), belief.uncertainty))
-        scores = {str(i): round(score, 4) for i, score in belief.uncertainty.items()}
-        self._publish({"type": "tracked", "frame": frame, "status": self._project.status(frame), "uncertainty": scores})
 
     def _pictures(self, frames: range) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Frames with their pictures; backward they are decoded a few at a time."""

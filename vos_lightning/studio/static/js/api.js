@@ -26,7 +26,7 @@ const sendJSON = (method) => async (path, content) =>
 export const postJSON = sendJSON("POST");
 export const putJSON = sendJSON("PUT");
 
-export const remove = (path) => request(path, { method: "DELETE" });
+export const remove = async (path) => (await request(path, { method: "DELETE" })).json();
 export const upload = (path, file) => request(path, { method: "POST", body: file });
 
 export const getBlob = async (path) => (await request(path)).blob();
@@ -38,7 +38,7 @@ const unzip = async (response) =>
 /** Ids of a frame, one byte per pixel. */
 export const getIds = async (path) => unzip(await request(path));
 export const putIds = async (path, ids) =>
-  request(path, { method: "PUT", body: await through(ids, new CompressionStream("gzip")) });
+  (await request(path, { method: "PUT", body: await through(ids, new CompressionStream("gzip")) })).json();
 /** Pixels of an outline: 1 inside. */
 export const askOutline = async (path, wish) =>
   unzip(await request(path, { method: "POST", body: JSON.stringify(wish), headers: { "content-type": "application/json" } }));

@@ -13,9 +13,10 @@ let waiting = 0;
 function save(send) {
   waiting += 1;
   update({ saved: false });
-  saving = saving.then(send).catch(say).finally(() => {
+  saving = saving.then(send).catch(say).then((news) => {
     waiting -= 1;
-    update({ saved: waiting === 0 });
+    // while more is on its way, what the server knows is behind what is shown
+    update({ saved: waiting === 0, ...(waiting === 0 ? news : {}) });
   });
   return saving;
 }
@@ -116,7 +117,7 @@ export function setObjects(objects, { recorded = true } = {}) {
     update({ objects: list, selected });
     mask.draw();
     redraw();
-    return save(async () => { await api.putJSON("objects", { objects: list }); });
+    return save(() => api.putJSON("objects", { objects: list }));
   };
   const saved = apply(objects);
   if (recorded) {

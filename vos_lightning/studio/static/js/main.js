@@ -71,14 +71,10 @@ function hear(event) {
       break;
     }
     case "changed":
-      update({ suggestion: event.suggestion });
-      if (event.page === api.page) {
-        if (state.saved !== false) update({ statuses: event.statuses });
-        break;
-      }
+      if (event.page === api.page) break; // the answer to its request has told this page
       if (event.frame === null) masks.clear();
       else masks.forget(event.frame);
-      update({ objects: event.objects, statuses: event.statuses });
+      update({ objects: event.objects, suggestion: event.suggestion, statuses: event.statuses });
       if (!event.objects.some((one) => one.id === state.selected)) update({ selected: event.objects[0]?.id ?? null });
       if (event.frame === null || event.frame === state.frame) goTo(state.frame, true);
       break;
