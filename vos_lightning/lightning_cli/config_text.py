@@ -8,6 +8,8 @@ from jsonargparse import get_loader, set_loader
 # Far more than any config has; Python's stack and a parser's patience end beyond.
 MAX_DEPTH = 40
 MAX_VALUES = 100_000
+# jsonargparse copies a list once for each of its entries, so that 4,000 took it a minute and a half.
+MAX_ENTRIES = 1_000
 
 _read = get_loader("yaml")
 
@@ -21,13 +23,24 @@ def read_guarded(text: str) -> Any:  # noqa: ANN401 - what a YAML document holds
     """Values of a YAML document.
 
     Raises:
-        yaml.YAMLError: it is none, nests too deeply or has too many values, those that aliases repeat included.
+        yaml.YAMLError: it is none, nests too deeply, has too many values, those that aliases repeat included, or a list
+            of too many.
     """
     _check_size(text)
     try:
-        return _read(text)
+        values = _read(text)
     except (ValueError, OverflowError, RecursionError) as error:  # of numbers with thousands of digits, for one
         raise yaml.YAMLError(str(error)) from error
+    _check_lists(values)
+    return values
+
+
+def _check_lists(values: Any) -> None:  # noqa: ANN401
+    """Refuse lists that would take the parser minutes."""
+    if isinstance(values, list) and len(values) > MAX_ENTRIES:
+        raise yaml.YAMLError(f"a list of {len(values)} values; {MAX_ENTRIES} are allowed")
+    for value in values.values() if isinstance(values, dict) else values if isinstance(values, list) else ():
+        _check_lists(value)
 
 
 def _check_size(text: str) -> None:
