@@ -78,9 +78,8 @@ def test_a_strip_shows_truth_above_prediction(tmp_path):
         strip.add(t, frame, predictions[t])
     assert list(strip.columns) == [1, 5]
     picture = strip.picture()
-    palette = item["palette"]
-    assert np.array_equal(picture[:48, :64], overlay(item["frames"][1], item["targets"][1], palette))
-    assert np.array_equal(picture[48:, 64:], overlay(item["frames"][5], predictions[5], palette))
+    assert np.array_equal(picture[:48, :64], overlay(item["frames"][1], item["targets"][1]))
+    assert np.array_equal(picture[48:, 64:], overlay(item["frames"][5], predictions[5]))
     assert strip.caption() == "ground truth above prediction, frames 1, 5"
     assert strip.close() is None
 

@@ -3,7 +3,7 @@ import pytest
 
 from vos_lightning.errors import MaskError
 from vos_lightning.io.overlay import overlay
-from vos_lightning.io.palette import DAVIS_PALETTE
+from vos_lightning.io.palette import VIVID_PALETTE
 
 
 def _slow(frame, mask, palette, alpha):
@@ -27,12 +27,16 @@ def test_equals_the_slow_way(alpha):
     frame = generator.integers(0, 256, (24, 31, 3), dtype=np.uint8)
     mask = generator.choice([0, 1, 5, 255], (6, 8)).astype(np.uint8).repeat(4, 0).repeat(4, 1)[:, :31]
     before = frame.copy()
-    np.testing.assert_array_equal(overlay(frame, mask, alpha=alpha), _slow(frame, mask, DAVIS_PALETTE, alpha))
+    np.testing.assert_array_equal(overlay(frame, mask, alpha), _slow(frame, mask, VIVID_PALETTE, alpha))
     np.testing.assert_array_equal(frame, before)
-    palette = generator.bytes(18)
-    np.testing.assert_array_equal(
-        overlay(frame, mask, palette, alpha), _slow(frame, mask, palette + DAVIS_PALETTE[18:], alpha)
-    )
+
+
+def test_colours_are_saturated_and_those_of_the_first_ids_far_apart():
+    colours = np.frombuffer(VIVID_PALETTE, np.uint8).reshape(256, 3).astype(int)
+    assert (colours.max(1) == 255).all()
+    assert (colours.min(1) == 0).all()  # neither white nor grey, 255 included
+    distances = np.abs(colours[1:9, None] - colours[None, 1:9]).sum(-1)
+    assert distances[~np.eye(8, dtype=bool)].min() > 90
 
 
 def test_background_is_untouched():
@@ -42,13 +46,14 @@ def test_background_is_untouched():
     mask[3:6, 3:6] = True
     drawn = overlay(frame, mask)
     np.testing.assert_array_equal(drawn[~mask], frame[~mask])
-    assert tuple(drawn[3, 3]) == (128, 0, 0)
-    assert (drawn[4, 4] == np.rint(frame[4, 4] * 0.5 + np.array([64, 0, 0]))).all()
+    colour = np.array(list(VIVID_PALETTE[3:6]))
+    assert (drawn[3, 3] == colour).all()
+    assert (drawn[4, 4] == np.rint(frame[4, 4] * 0.5 + colour * 0.5)).all()
 
 
 def test_full_mask_has_no_line():
     drawn = overlay(np.zeros((4, 4, 3), np.uint8), np.ones((4, 4), np.uint8))
-    assert (drawn == (64, 0, 0)).all()
+    assert (drawn == np.rint(np.array(list(VIVID_PALETTE[3:6])) * 0.5)).all()
 
 
 def test_sizes_must_agree():

@@ -125,7 +125,7 @@ class PredictionWriter(Callback):
     def _observe(self, item: dict[str, Any], t: int, frame: Picture, ids: Picture) -> None:
         """One mask as it comes; see `TrackingTask.observers`."""
         if self._video is not None:
-            self._video.write(overlay(frame, ids, item.get("palette")))
+            self._video.write(overlay(frame, ids))
 
     def _release(self) -> None:
         if self._lock is not None:

@@ -26,7 +26,7 @@ class SequenceStrip:
 
     def __init__(self, item: dict[str, Any], frames: int, video_frames: int, size: int, video: Path | None) -> None:
         self.columns: dict[int, tuple[Picture, dict[str, Picture]]] = {}
-        self._targets, self._palette = item.get("targets"), item.get("palette")
+        self._targets = item.get("targets")
         # the first mask is given: the prediction begins behind it
         self._wanted = set(np.linspace(min(1, len(item["frames"]) - 1), len(item["frames"]) - 1, frames).round())
         self._video_frames, self._size = video_frames, size
@@ -43,7 +43,7 @@ class SequenceStrip:
             if self._writer is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._writer = VideoWriter(self._path, self._fps)
-            self._writer.write(overlay(small, mask, self._palette))
+            self._writer.write(overlay(small, mask))
         if t in self._wanted:
             target = None if self._targets is None else self._targets[t]
             truth = {} if target is None else {"ground truth": self._fit(target, Image.Resampling.NEAREST)}
@@ -53,7 +53,7 @@ class SequenceStrip:
         """One column per frame: ground truth, where there is one, above the prediction."""
         rows = sorted({name for _, masks in self.columns.values() for name in masks})
         columns = [
-            np.concatenate([overlay(frame, masks[name], self._palette) if name in masks else frame for name in rows])
+            np.concatenate([overlay(frame, masks[name]) if name in masks else frame for name in rows])
             for frame, masks in self.columns.values()
         ]
         return np.concatenate(columns, axis=1)

@@ -82,7 +82,7 @@ def write_overlay(video: MaskedVideo, path: Path) -> None:
     """An mp4 of the masks over the frames."""
     with VideoWriter(path, video.frames.fps) as writer:
         for _, frame, ids in video.pairs():
-            writer.write(overlay(frame, ids, video.palette))
+            writer.write(overlay(frame, ids))
 
 
 def write_cutouts(video: MaskedVideo, path: Path) -> None:

@@ -8,16 +8,15 @@ from numpy.typing import ArrayLike, NDArray
 from vos_lightning.errors import MaskError
 from vos_lightning.io.frame_source import Frame
 from vos_lightning.io.masks import as_ids
-from vos_lightning.io.palette import complete_palette
+from vos_lightning.io.palette import VIVID_PALETTE
 
 
-def overlay(frame: Frame, mask: ArrayLike, palette: bytes | None = None, alpha: float = 0.5) -> Frame:
-    """Blend the colours of the ids into a frame and draw a line around each object, just inside it.
+def overlay(frame: Frame, mask: ArrayLike, alpha: float = 0.5) -> Frame:
+    """Blend vivid colours of the ids into a frame and draw a line around each object, just inside it.
 
     Args:
         frame: RGB (H, W, 3), 0..255; left as it is.
         mask: Ids (H, W): booleans or integers 0..255; 0 stays untouched.
-        palette: Colours of the ids, as from `read_palette`; `None` for `DAVIS_PALETTE`.
         alpha: Share of the colour inside an object, 0..1; the line has the pure colour.
 
     Returns:
@@ -29,7 +28,7 @@ def overlay(frame: Frame, mask: ArrayLike, palette: bytes | None = None, alpha: 
     ids = as_ids(mask)
     if ids.shape != frame.shape[:2]:
         raise MaskError(f"mask of {ids.shape} on a frame of {frame.shape[:2]}: resize the mask, nearest neighbour only")
-    colours = np.frombuffer(complete_palette(palette), np.uint8).reshape(256, 3)
+    colours = np.frombuffer(VIVID_PALETTE, np.uint8).reshape(256, 3)
     drawn: Frame = frame.copy()
     inside = ids > 0
     paint = colours[ids[inside]]

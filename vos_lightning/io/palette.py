@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from colorsys import hsv_to_rgb
+
 
 def _shuffled_bits(index: int) -> tuple[int, int, int]:
     """Colour of one id: its bits, three at a time, become the high bits of red, green and blue."""
@@ -15,6 +17,11 @@ def _shuffled_bits(index: int) -> tuple[int, int, int]:
 
 DAVIS_PALETTE: bytes = b"".join(bytes(_shuffled_bits(index)) for index in range(256))
 """The 256 colours, 768 bytes, of PASCAL VOC and DAVIS: 0 black, 1 dark red, 2 dark green, ..., 255 (void) cream."""
+
+# Hues a golden section apart: neighbouring ids never look alike, however many there are.
+_HUES = [(0.3 + 0.618034 * index) % 1 for index in range(256)]
+VIVID_PALETTE: bytes = b"".join(bytes(round(255 * c) for c in hsv_to_rgb(hue, 1, 1)) for hue in _HUES)
+"""256 colours that show on pictures, 768 bytes: 1 magenta, 2 cyan, 3 yellow, ...; never for the masks themselves."""
 
 
 def complete_palette(palette: bytes | None) -> bytes:
