@@ -24,7 +24,8 @@ from vos_lightning.data.clips.sampling import ClipKey, ClipSampling, clip_genera
 from vos_lightning.data.layouts.folders import find_videos
 from vos_lightning.data.layouts.index import VideoRecord, index_videos
 from vos_lightning.data.synthetic.datasets import SyntheticSpec, write_davis_tree
-from vos_lightning.data.tools.prepare import Encoding, prepare_dataset
+from vos_lightning.data.tools.encoding import Encoding
+from vos_lightning.data.tools.prepare import prepare_dataset
 from vos_lightning.io.frame_folder import IMAGE_SUFFIXES
 
 

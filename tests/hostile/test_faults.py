@@ -21,7 +21,8 @@ from vos_lightning.data.clips.worker_errors import dead_worker, plain_worker_err
 from vos_lightning.data.layouts.index import VideoRecord, index_videos
 from vos_lightning.data.shards.writing import prepare_shards
 from vos_lightning.data.tools.audit import audit_dataset
-from vos_lightning.data.tools.prepare import Encoding, prepare_dataset
+from vos_lightning.data.tools.encoding import Encoding
+from vos_lightning.data.tools.prepare import prepare_dataset
 from vos_lightning.errors import VOSError
 from vos_lightning.evaluation import workers
 from vos_lightning.io.files import UnwritableError

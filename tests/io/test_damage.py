@@ -6,7 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from vos_lightning.data.tools.prepare import Encoding, prepare_dataset
+from vos_lightning.data.tools.encoding import Encoding
+from vos_lightning.data.tools.prepare import prepare_dataset
 from vos_lightning.errors import CorruptFileError
 from vos_lightning.io.frames import FrameFolder, VideoFile
 from vos_lightning.io.masks import write_mask

@@ -5,6 +5,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from vos_lightning.io.terminal import say
+
 
 def main(arguments: Sequence[str]) -> int:
     """Parse the arguments and run; 1 exactly when a file is missing, corrupt or invalid."""
@@ -15,10 +17,11 @@ def main(arguments: Sequence[str]) -> int:
     if options.json is not None:
         check_writable(options.json)
     report = audit_dataset(options.root, options.format, options.clip_length, options.threads)
-    print("\n".join(report.lines()))
     if options.json is not None:
         with atomic_path(options.json) as temporary:
             temporary.write_text(json.dumps(report.as_dict(), indent=1), encoding="utf-8")
+    for line in report.lines():
+        say(line)
     return report.exit_code
 
 

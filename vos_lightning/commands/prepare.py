@@ -5,12 +5,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vos_lightning.io.terminal import say
+
 
 def main(arguments: Sequence[str]) -> int:
     """Parse the arguments and run; 1 if a video was left out."""
     options = _parser().parse_args(arguments)
     from vos_lightning.data.shards.writing import prepare_shards
-    from vos_lightning.data.tools.prepare import Encoding, prepare_dataset  # after --help has been answered
+    from vos_lightning.data.tools.encoding import Encoding
+    from vos_lightning.data.tools.prepare import prepare_dataset  # after --help has been answered
 
     encoding = Encoding(options.short_side, options.gop, options.crf)
     common = (options.format, encoding, options.threads, _complain)
@@ -18,12 +21,12 @@ def main(arguments: Sequence[str]) -> int:
         report = prepare_dataset(options.root, options.output, *common)
     else:
         report = prepare_shards(options.root, options.output, options.shards, *common)
-    print(report.summary())
+    say(report.summary())
     return int(bool(report.faults))
 
 
 def _complain(path: str, reason: str) -> None:
-    print(f"left out: {reason if path in reason else f'{path}: {reason}'}", file=sys.stderr)
+    say(f"left out: {reason if path in reason else f'{path}: {reason}'}", sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from vos_lightning.data.synthetic.datasets import write_davis_tree
     from vos_lightning.data.tools.audit import audit_dataset
     from vos_lightning.data.tools.audit_report import AuditReport
-    from vos_lightning.data.tools.prepare import Encoding, PrepareReport, prepare_dataset
+    from vos_lightning.data.tools.encoding import Encoding
+    from vos_lightning.data.tools.prepare import PrepareReport, prepare_dataset
 
 __all__ = [
     "AuditReport",
@@ -45,7 +46,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     AuditReport="tools.audit_report",
     DAVISDataModule="datamodules.davis",
-    Encoding="tools.prepare",
+    Encoding="tools.encoding",
     ImageFolderDataModule="datamodules.image_folder",
     KineticsDataModule="datamodules.kinetics",
     OneSequenceDataModule="datamodules.one_sequence",

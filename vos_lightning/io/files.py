@@ -44,7 +44,9 @@ def list_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 def temporary_sibling(path: Path) -> Path:
     """A hidden name beside `path`, unlike any other writer's, from which `os.replace` is atomic."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{next(_serial)}.tmp")
+    # cut, as a name has at most 255 bytes
+    kept = os.fsencode(path.name)[:200].decode(errors="ignore")
+    return path.with_name(f".{kept}.{os.getpid()}-{next(_serial)}.tmp")
 
 
 @contextmanager

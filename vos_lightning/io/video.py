@@ -14,6 +14,7 @@ from vos_lightning.errors import CorruptFileError, VOSError
 from vos_lightning.io.decoder import VideoDecoder, VideoFacts
 from vos_lightning.io.frame_source import Frame, FrameSource
 from vos_lightning.io.limits import check_regular
+from vos_lightning.io.terminal import printable
 
 _log = logging.getLogger(__name__)
 
@@ -135,7 +136,8 @@ class VideoFile(FrameSource):
     def _warn_of_damage(self, index: int, frame: VideoFrame) -> None:
         if frame.is_corrupt and not self._warned:
             self._warned = True
-            _log.warning("%s: damaged from about frame %d on, frames there may be wrong; replace it", self.path, index)
+            path = printable(str(self.path))
+            _log.warning("%s: damaged from about frame %d on, frames there may be wrong; replace it", path, index)
 
     def _open(self) -> VideoDecoder:
         decoder = VideoDecoder(self.path, self.threads, self._facts)

@@ -5,10 +5,12 @@ from itertools import chain
 import pytest
 
 from vos_lightning.data.clips.sampling import ClipSampling
+from vos_lightning.data.shards import writing
 from vos_lightning.data.shards.reading import ShardClips, plan_epoch, read_shard_list
 from vos_lightning.data.shards.writing import prepare_shards
-from vos_lightning.data.tools.prepare import Encoding
+from vos_lightning.data.tools.encoding import Encoding
 from vos_lightning.errors import DatasetNotFoundError, VOSError
+from vos_lightning.io.frames import open_frames
 
 pytest.importorskip("webdataset", reason="the extra `shards` isn't installed")
 SMALL = Encoding(short_side=24, gop=2)
@@ -125,3 +127,20 @@ def test_a_rank_with_fewer_batches_makes_up_with_other_clips(sharded):
     seeds = [int(batch["seed"]) for rank in batches for batch in rank]
     assert len(set(seeds)) == 9
     assert {name for rank in batches for batch in rank for name in batch["sequence"]} == set(NAMES)
+
+
+def test_what_could_not_be_read_once_comes_into_its_shard_later(videos, tmp_path, monkeypatch):
+    def forbidden(path):
+        if path.name == "park.mp4":
+            raise VOSError(f"{path}: may not be read (permission denied); change its permissions")
+        return open_frames(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "open_frames", forbidden)
+        report = prepare_shards(videos, tmp_path, 3, encoding=SMALL)
+        assert (report.written, len(report.faults)) == (5, 1)
+        report = prepare_shards(videos, tmp_path, 3, encoding=SMALL)
+        assert (report.kept, len(report.faults)) == (5, 1)
+    report = prepare_shards(videos, tmp_path, 3, encoding=SMALL)
+    assert (report.kept, report.written, report.faults) == (4, 2, [])
+    assert list(read_shard_list(str(tmp_path)).values()) == [2, 2, 2]

@@ -1,14 +1,20 @@
 import json
 import os
+import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 
 from vos_lightning.data.layouts.folders import find_videos
 from vos_lightning.data.layouts.index import index_videos
+from vos_lightning.data.shards import writing as writing_module
+from vos_lightning.data.shards.writing import prepare_shards
 from vos_lightning.data.synthetic.datasets import SyntheticSpec, write_davis_tree
-from vos_lightning.data.tools.prepare import Encoding, prepare_dataset, training_videos
-from vos_lightning.errors import DatasetNotFoundError, VOSError
+from vos_lightning.data.tools import prepare as prepare_module
+from vos_lightning.data.tools.encoding import Encoding, encode_video
+from vos_lightning.data.tools.prepare import prepare_dataset, training_videos
+from vos_lightning.errors import DatasetNotFoundError, ExhaustedError, VOSError
 from vos_lightning.io.files import temporary_sibling
 from vos_lightning.io.frames import open_frames
 
@@ -154,3 +160,97 @@ def test_a_damaged_manifest_and_no_threads_are_said_in_a_line(videos, tmp_path):
     (tmp_path / "out/prepared.json").write_text("{")
     with pytest.raises(VOSError, match=r"prepared\.json: can't be read"):
         prepare_dataset(videos, tmp_path / "out", encoding=SMALL)
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("shards", [None, 2])
+def test_swapped_arguments_change_nothing(videos, tmp_path, shards):
+    """The folder of copies as the dataset, the dataset as the folder to write to."""
+    prepare = partial(prepare_shards, shards=shards) if shards else prepare_dataset
+    shutil.copytree(videos, tmp_path / "originals")
+    prepare_dataset(videos, tmp_path / "small", encoding=SMALL)
+    before = contents(tmp_path)
+    with pytest.raises(VOSError, match=r"originals: holds files that weren't prepared here"):
+        prepare(tmp_path / "small", tmp_path / "originals", encoding=SMALL)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", [".hidden", "notes.txt", "sub"])
+def test_a_folder_with_anything_in_it_is_not_written_to(videos, tmp_path, name):
+    (tmp_path / "out" / name).mkdir(parents=True)
+    with pytest.raises(VOSError, match=r"out: holds files that weren't prepared here, such as"):
+        prepare_dataset(videos, tmp_path / "out", encoding=SMALL)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+
+
+def test_what_is_read_is_not_written_to(videos, tmp_path, make):
+    out = tmp_path / "out"
+    prepare_dataset(videos, out, encoding=SMALL)
+    original = make.video(out / "walks" / "mine.mp4", make.frames(4)).read_bytes()
+    with pytest.raises(VOSError, match="choose a folder outside of the dataset"):
+        prepare_dataset(out / "walks", out, encoding=SMALL)
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "mine.mp4").symlink_to(out / "walks" / "mine.mp4")
+    with pytest.raises(VOSError, match=r"out: holds .*mine\.mp4, which is to be read"):
+        prepare_dataset(tmp_path / "links", out, encoding=SMALL)
+    (tmp_path / "alias").symlink_to(videos)
+    with pytest.raises(VOSError, match="outside of the dataset"):
+        prepare_dataset(videos, tmp_path / "alias" / "copy", encoding=SMALL)
+    assert (out / "walks" / "mine.mp4").read_bytes() == original
+    assert not (videos / "copy").exists()
+
+
+@pytest.mark.parametrize("shards", [None, 2])
+def test_a_second_one_in_the_same_folder_ends_and_the_first_goes_on(videos, tmp_path, monkeypatch, shards):
+    prepare = partial(prepare_shards, shards=shards) if shards else prepare_dataset
+    arguments = {"root": videos, "output": tmp_path / "out", "encoding": SMALL, "threads": 1}
+    refused = []
+
+    def interfere(source, target, *rest):
+        encode_video(source, target, *rest)
+        if not refused:
+            refused.append(True)
+            with pytest.raises(VOSError, match=r"out: is being written to by"):
+                prepare(**arguments)
+
+    for module in (prepare_module, writing_module):
+        monkeypatch.setattr(module, "encode_video", interfere)
+    report = prepare(**arguments)
+    assert refused
+    assert (report.written, report.faults) == (6, [])
+    assert not list((tmp_path / "out").rglob(".*"))
+
+
+@pytest.mark.parametrize("letter", ["a", "ä"])
+def test_long_names_are_cut_and_stay_distinct(make, tmp_path, letter):
+    stem = letter * (251 // len(letter.encode()))
+    for count, name in enumerate((f"{stem}.mp4", f"{stem}.ts", f"{stem[:-1]}b.mp4", "short.mp4"), start=2):
+        make.video(tmp_path / "in" / name, make.frames(count))
+    report = prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL)
+    assert (report.written, report.faults) == (4, [])
+    assert sorted(len(open_frames(path)) for path in (tmp_path / "out").glob("*.mp4")) == [2, 3, 4, 5]
+    assert prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL).kept == 4
+
+
+def test_a_name_that_cannot_be_written_is_one_fault(make, tmp_path):
+    make.video(tmp_path / "in" / "a.mp4" / "b.mp4", make.frames(2))
+    make.folder(tmp_path / "in" / "a", make.frames(3))
+    make.video(tmp_path / "in" / "z.mp4", make.frames(4))
+    report = prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL, threads=1)
+    assert (report.written, len(report.faults)) == (2, 1)
+    assert "cannot be written" in report.faults[0][1]
+
+
+def test_a_lack_of_open_files_stops_it(videos, tmp_path, no_files_left, monkeypatch):
+    prepare_dataset(videos, tmp_path / "out", encoding=SMALL)
+
+    def exhausted(path):
+        with no_files_left():
+            return len(open_frames(path))
+
+    monkeypatch.setattr(prepare_module, "open_frames", exhausted)
+    with pytest.raises(ExhaustedError, match="too many files are open"):
+        prepare_dataset(videos, tmp_path / "out", encoding=SMALL, threads=1)

@@ -7,18 +7,19 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch.utils.data import DataLoader, Dataset
 
 from vos_lightning.batches import EvaluationItem, TrainingBatch
 from vos_lightning.data.clips.dataset import ClipDataset, collate_clips
 from vos_lightning.data.clips.loading import ClipLoader, ignore_foreign_sigterm
 from vos_lightning.data.clips.sampling import ClipSampler, ClipSampling
+from vos_lightning.data.datamodules.messages import inform, warn
 from vos_lightning.data.layouts.davis import davis_sequences, davis_year
 from vos_lightning.data.layouts.index import IndexCache, VideoIndex, index_videos, read_skip_list
 from vos_lightning.data.layouts.names import video_names
 from vos_lightning.data.layouts.sequences import SequenceDataset
 from vos_lightning.errors import DatasetNotFoundError, VOSError
+from vos_lightning.io.terminal import printable
 from vos_lightning.transforms.clips import ClipAugmentation
 from vos_lightning.transforms.zoom import check_zoom, zoom_views
 
@@ -123,7 +124,7 @@ class ClipDataModule(pl.LightningDataModule):
             return paths
         skip, names = read_skip_list(self.skip_list), video_names(paths, self.videos_root())
         kept = [path for path, name in zip(paths, names, strict=True) if skip.isdisjoint((name, path.name, path.stem))]
-        rank_zero_info(f"{self.skip_list}: leaves out {len(paths) - len(kept)} of {len(paths)}")
+        inform(f"{self.skip_list}: leaves out {len(paths) - len(kept)} of {len(paths)}")
         return kept
 
     def index(self) -> VideoIndex:
@@ -143,13 +144,13 @@ class ClipDataModule(pl.LightningDataModule):
         """
         videos, faults, masks = self.index()
         for name, reason in faults:
-            self._report(name, reason, rank_zero_warn)
+            self._report(name, reason, warn)
         if masks:
-            rank_zero_warn(f"{masks[0]}: left out with {len(masks) - 1} more folders, for palette PNGs are masks")
+            warn(f"{masks[0]}: left out with {len(masks) - 1} more folders, for palette PNGs are masks")
         if not videos:
             raise DatasetNotFoundError(f"{self.root}: none of the {len(faults)} videos can be trained on")
         frames = sum(video.num_frames for video in videos)
-        rank_zero_info(f"{self.root}: {len(videos)} videos, {frames} frames; {len(faults)} left out")
+        inform(f"{self.root}: {len(videos)} videos, {frames} frames; {len(faults)} left out")
         return ClipDataset(videos, self.sampling, self.short_side, self.clips_per_video, self.seed)
 
     def sequences(self, stage: str) -> Dataset[EvaluationItem] | None:
@@ -246,7 +247,7 @@ class ClipDataModule(pl.LightningDataModule):
             if value is not None and value < least:
                 raise VOSError(f"{name}={value}: need at least {least}")
 
-    def _report(self, name: str, reason: str, warn: Callable[[str], None]) -> None:
+    def _report(self, name: str, reason: str, tell: Callable[[str], None]) -> None:
         if name not in self.skipped:
             self.skipped[name] = reason
-            warn(f"left out: {reason if name in reason else f'{name}: {reason}'}")
+            tell(printable(f"left out: {reason if name in reason else f'{name}: {reason}'}"))

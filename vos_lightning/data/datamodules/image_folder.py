@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
-
 from vos_lightning.data.clips.dataset import ClipDataset
 from vos_lightning.data.clips.images import ImageClips
 from vos_lightning.data.datamodules.base import ClipDataModule
+from vos_lightning.data.datamodules.messages import inform, warn
 from vos_lightning.data.layouts.folders import find_images
 from vos_lightning.data.layouts.index import draw_subset
 
@@ -43,9 +42,9 @@ class ImageFolderDataModule(ClipDataModule):
         """Clips of the pictures that are there and not on the skip-list; none is opened yet."""
         found, closed = find_images(self.root)
         for folder in closed:
-            self._report(str(folder), f"{folder}: cannot list this folder", rank_zero_warn)
+            self._report(str(folder), f"{folder}: cannot list this folder", warn)
         images = draw_subset(self.without_skipped(found), self.limit_videos, self.seed)
-        rank_zero_info(f"{self.root}: {len(images)} pictures")
+        inform(f"{self.root}: {len(images)} pictures")
         return ImageClips(
             images, self.root, self.sampling, self.short_side, self.clips_per_video, self.seed, self.motion
         )

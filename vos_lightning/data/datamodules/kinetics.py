@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.utilities import rank_zero_warn
-
 from vos_lightning.data.datamodules.base import ClipDataModule
+from vos_lightning.data.datamodules.messages import warn
 from vos_lightning.data.layouts.kinetics import kinetics_files
 
 
@@ -47,7 +46,7 @@ class KineticsDataModule(ClipDataModule):
         """The clips on disk; those of the list that aren't are counted in a warning."""
         found, self.missing = kinetics_files(self.root, self.split, self.annotations)
         if self.missing:
-            rank_zero_warn(
+            warn(
                 f"{self.annotations}: {len(self.missing)} of {len(found) + len(self.missing)} clips are not in "
                 f"{self.root}, the first is {self.missing[0]}"
             )

@@ -4,10 +4,10 @@ import warnings
 from typing import Any
 
 import torch
-from pytorch_lightning.utilities import rank_zero_info
 
 from vos_lightning.data.clips.loading import ignore_foreign_sigterm
 from vos_lightning.data.datamodules.base import ClipDataModule
+from vos_lightning.data.datamodules.messages import inform
 from vos_lightning.data.shards.reading import ShardClips, ShardLoader, read_shard_list
 from vos_lightning.errors import VOSError
 
@@ -51,7 +51,7 @@ class ShardDataModule(ClipDataModule):
         self._evaluation = self.sequences(stage)
         if stage == "fit":
             self._shards = read_shard_list(self.location)
-            rank_zero_info(f"{self.location}: {sum(self._shards.values())} videos in {len(self._shards)} shards")
+            inform(f"{self.location}: {sum(self._shards.values())} videos in {len(self._shards)} shards")
 
     def train_dataloader(self) -> ShardLoader:  # type: ignore[override]
         """Clips of this rank's shards."""

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.utilities import rank_zero_warn
 from torch.utils.data import Dataset
 
 from vos_lightning.batches import EvaluationItem
 from vos_lightning.data.datamodules.base import ClipDataModule
+from vos_lightning.data.datamodules.messages import warn
 from vos_lightning.data.layouts.sequences import SequenceDataset
 from vos_lightning.data.layouts.youtube_vos import frames_folder, other_release, youtube_vos_sequences
 
@@ -72,5 +72,5 @@ class YouTubeVOSDataModule(ClipDataModule):
         records = youtube_vos_sequences(self.root, self.year, self.split, self.all_frames, self.only)
         other = other_release(self.year, self.split, len(records)) if self.only is None else None
         if other is not None:
-            rank_zero_warn(f"{self.root}: {len(records)} videos in {self.split}, as in {other}; year is {self.year}")
+            warn(f"{self.root}: {len(records)} videos in {self.split}, as in {other}; year is {self.year}")
         return SequenceDataset(records)

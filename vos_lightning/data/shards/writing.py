@@ -2,34 +2,36 @@
 
 import hashlib
 import json
-import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from vos_lightning.data.layouts.names import video_names
 from vos_lightning.data.progress import map_files
-from vos_lightning.data.tools.prepare import (
-    Encoding,
-    PrepareReport,
-    claim_folder,
-    encode_video,
-    size_on_disk,
-    stamp,
-    training_videos,
-)
-from vos_lightning.errors import VOSError
+from vos_lightning.data.tools.encoding import Encoding, encode_video
+from vos_lightning.data.tools.output import prepared_folder
+from vos_lightning.data.tools.prepare import PrepareReport, size_on_disk, stamp, training_videos
+from vos_lightning.errors import ExhaustedError, VOSError
 from vos_lightning.io.files import atomic_path
 from vos_lightning.io.frames import open_frames
 
 SHARD_LIST = "shards.json"
 
-# of a shard: frames, bytes of its sources, and the videos left out
-_Done = tuple[int, int, list[tuple[str, str]]]
 
-# number, path and name
-_Video = tuple[int, Path, str]
+class _Video(NamedTuple):
+    number: int
+    path: Path
+    name: str
+
+
+class _Done(NamedTuple):
+    """What became of a shard; `faults` are the videos left out and why."""
+
+    kept: bool
+    frames: int
+    faults: list[tuple[str, str]]
 
 
 def prepare_shards(
@@ -44,12 +46,12 @@ def prepare_shards(
     """Write the training videos of a dataset as WebDataset shards, for `ShardDataModule`.
 
     A shard holds ``KEY.mp4`` and ``KEY.json`` (name, num_frames, fps) of each video; videos are dealt out in turn, so
-    shards are of equal length. Shards are written whole or not at all; those that are there, whole and of the videos as
-    they are now are kept; the list of shards is written last.
+    shards are of equal length. Shards are written whole or not at all; those that are there, whole, of the videos as
+    they are now and without any that can be read by now are kept; the list of shards is written last.
 
     Args:
         root: the dataset.
-        output: folder to write to; made if missing.
+        output: folder to write to, new, empty, or of an earlier call.
         shards: how many; a multiple of ranks times workers keeps all of them busy.
         format: as for `training_videos`.
         encoding: of the videos.
@@ -57,61 +59,79 @@ def prepare_shards(
         report: called with the path and the reason of every video that can't be read.
 
     Raises:
-        VOSError: fewer videos than shards, another encoding or number of shards in `output`, or `output` in `root`.
+        VOSError: fewer videos than shards, another number of shards in `output`, or it can't be used, see
+            `prepared_folder`, or not be written to.
     """
     root, output, encoding = Path(root), Path(output), encoding or Encoding()
     paths, base = training_videos(root, format)
     if not 1 <= shards <= len(paths):
         raise VOSError(f"shards={shards}: from 1 to {len(paths)}, the number of videos in {root}")
-    claim_folder(output, encoding, root)
+    videos = [_Video(*video) for video in zip(range(len(paths)), paths, video_names(paths, base), strict=True)]
     targets = [output / f"shard-{number:05d}-of-{shards:05d}.tar" for number in range(shards)]
-    if any(path not in targets for path in output.glob("shard-*.tar")):
-        raise VOSError(f"{output}: holds another number of shards than {shards}; choose another folder")
-    videos = list(zip(range(len(paths)), paths, video_names(paths, base), strict=True))
-    origins = [_shard_stamp(videos[number::shards]) for number in range(shards)]
-    kept = [target for target, origin in zip(targets, origins, strict=True) if _origin(target) == origin]
 
     def work(number: int) -> _Done:
-        own = videos[number::shards]
-        if targets[number] in kept:
-            there = _numbers(targets[number])
-            faults = [(str(path), f"{path}: left out of {targets[number]}") for n, path, _ in own if n not in there]
-            return 0, sum(size_on_disk(path) for _, path, _ in own), faults
-        return _write_shard(targets[number], own, encoding, origins[number])
+        return _shard(targets[number], videos[number::shards], encoding)
 
     result = PrepareReport(str(output))
-    for frames, before, faults in map_files(work, range(shards), f"writing {shards} shards", threads):
-        result.frames += frames
-        result.bytes_before += before
-        result.faults += faults
-        if report is not None:
-            for path, reason in faults:
-                report(path, reason)
-    counts = {target.name: len(_numbers(target)) for target in targets}
-    with atomic_path(output / SHARD_LIST) as temporary:
-        temporary.write_text(json.dumps({"shards": counts}, indent=1), encoding="utf-8")
-    result.kept = sum(counts[target.name] for target in kept)
-    result.written = sum(counts.values()) - result.kept
+    with prepared_folder(output, encoding, root, paths):
+        if any(path not in targets for path in output.glob("shard-*.tar")):
+            raise VOSError(f"{output}: holds another number of shards than {shards}; choose another folder")
+        counts = {}
+        for target, done in zip(
+            targets, map_files(work, range(shards), f"writing {shards} shards", threads), strict=True
+        ):
+            counts[target.name] = len(_numbers(target))
+            result.kept += counts[target.name] if done.kept else 0
+            result.written += 0 if done.kept else counts[target.name]
+            result.frames += done.frames
+            result.faults += done.faults
+            if report is not None:
+                for path, reason in done.faults:
+                    report(path, reason)
+        with atomic_path(output / SHARD_LIST) as temporary:
+            temporary.write_text(json.dumps({"shards": counts}, indent=1), encoding="utf-8")
+    result.bytes_before = sum(size_on_disk(path) for path in paths)
     result.bytes_after = sum(target.stat().st_size for target in targets)
     return result
 
 
+def _shard(target: Path, videos: list[_Video], encoding: Encoding) -> _Done:
+    """Keep or write one shard."""
+    origin = _shard_stamp(videos)
+    if _origin(target) != origin:
+        return _write_shard(target, videos, encoding, origin)
+    there = _numbers(target)
+    faults = []
+    with tempfile.TemporaryDirectory(prefix=".shard-", dir=target.parent) as folder:
+        for video in videos:
+            if video.number not in there:
+                try:
+                    encode_video(open_frames(video.path), Path(folder) / "trial.mp4", encoding)
+                except ExhaustedError:
+                    raise
+                except VOSError as error:
+                    faults.append((str(video.path), str(error)))
+                else:  # what hindered it is gone
+                    return _write_shard(target, videos, encoding, origin)
+    return _Done(True, 0, faults)
+
+
 def _numbers(shard: Path) -> set[int]:
     """Numbers of the videos in a shard."""
-    with tarfile.open(shard) as tar:
+    with tarfile.open(shard, "r:") as tar:
         return {int(Path(name).stem) for name in tar.getnames() if name.endswith(".mp4")}
 
 
 def _shard_stamp(videos: list[_Video]) -> str:
     """Tells whether a shard is of these videos as they are now."""
-    stamps = json.dumps([(number, name, stamp(path)) for number, path, name in videos])
+    stamps = json.dumps([(video.number, video.name, stamp(video.path)) for video in videos])
     return hashlib.sha1(stamps.encode(), usedforsecurity=False).hexdigest()
 
 
 def _origin(target: Path) -> str | None:
     """The stamp that a shard was made with; None if there is no shard, or a broken one."""
     try:
-        with tarfile.open(target) as tar:
+        with tarfile.open(target, "r:") as tar:
             tar.getnames()
             return tar.pax_headers.get("comment")
     except (tarfile.TarError, OSError):
@@ -126,24 +146,27 @@ def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _write_shard(target: Path, videos: list[_Video], encoding: Encoding, origin: str) -> _Done:
-    sizes = sum(size_on_disk(path) for _, path, _ in videos)
     frames, faults = 0, []
-    folder = Path(tempfile.mkdtemp(prefix=".shard-", dir=target.parent))
-    try:
-        with atomic_path(target) as temporary, tarfile.open(temporary, "w", pax_headers={"comment": origin}) as tar:
-            for number, path, name in videos:
-                try:
-                    source = open_frames(path)
-                    encode_video(source, folder / f"{number:08d}.mp4", encoding)
-                except VOSError as error:
-                    faults.append((str(path), str(error)))
-                    continue
-                facts = {"name": name, "num_frames": len(source), "fps": source.fps}
-                (folder / f"{number:08d}.json").write_text(json.dumps(facts), encoding="utf-8")
-                for suffix in ("json", "mp4"):
-                    tar.add(folder / f"{number:08d}.{suffix}", f"{number:08d}.{suffix}", filter=_anonymous)
-                    (folder / f"{number:08d}.{suffix}").unlink()
-                frames += len(source)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return frames, sizes, faults
+    with (
+        tempfile.TemporaryDirectory(prefix=".shard-", dir=target.parent) as name,
+        atomic_path(target) as temporary,
+        tarfile.open(temporary, "w", pax_headers={"comment": origin}) as tar,
+    ):
+        folder = Path(name)
+        for video in videos:
+            key = f"{video.number:08d}"
+            try:
+                source = open_frames(video.path)
+                encode_video(source, folder / f"{key}.mp4", encoding)
+            except ExhaustedError:
+                raise
+            except VOSError as error:
+                faults.append((str(video.path), str(error)))
+                continue
+            facts = {"name": video.name, "num_frames": len(source), "fps": source.fps}
+            (folder / f"{key}.json").write_text(json.dumps(facts), encoding="utf-8")
+            for suffix in ("json", "mp4"):
+                tar.add(folder / f"{key}.{suffix}", f"{key}.{suffix}", filter=_anonymous)
+                (folder / f"{key}.{suffix}").unlink()
+            frames += len(source)
+    return _Done(False, frames, faults)

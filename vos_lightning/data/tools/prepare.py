@@ -1,12 +1,8 @@
 """A copy of a dataset that is quick to train on: one small video per video, with key frames close together."""
 
 import errno
-import json
-import re
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -18,38 +14,17 @@ from vos_lightning.data.layouts.index import holds_masks
 from vos_lightning.data.layouts.names import video_names
 from vos_lightning.data.layouts.youtube_vos import frames_folder
 from vos_lightning.data.progress import map_files
-from vos_lightning.errors import VOSError
-from vos_lightning.io.files import UnwritableError, atomic_path, list_files
+from vos_lightning.data.tools.encoding import Encoding, encode_video
+from vos_lightning.data.tools.output import copy_path, prepared_folder
+from vos_lightning.errors import ExhaustedError, VOSError
+from vos_lightning.io.files import UnwritableError, atomic_path, list_files, unwritable
 from vos_lightning.io.frame_folder import IMAGE_SUFFIXES
-from vos_lightning.io.frame_source import FrameSource, scaled_size
 from vos_lightning.io.frames import open_frames
 
 FORMATS = ("videos", "kinetics", "youtube-vos", "davis")
-_MANIFEST = "prepared.json"
-_OUTPUT_FAILS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.ENOENT))
 
-# what a killed run leaves behind: temporary files, and folders of shards in the making
-_LEFTOVERS = re.compile(r"\..+\.[0-9]+-[0-9]+\.tmp|\.shard-[^.]+")
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How prepared videos are encoded.
-
-    Args:
-        short_side: in pixels; smaller videos keep their size.
-        gop: frames from one key frame to the next; a clip decodes half as many for nothing.
-        crf: quality of H.264, 0 to 51, lower is better and larger.
-    """
-
-    short_side: int = 256
-    gop: int = 8
-    crf: int = 20
-
-    def __post_init__(self) -> None:
-        """Validate the options."""
-        if self.short_side < 16 or self.gop < 1 or not 0 <= self.crf <= 51:
-            raise VOSError(f"{self}: need short_side >= 16, gop >= 1 and crf from 0 to 51")
+# why a file can't be written under its name, though others can
+_NAME_FAILS = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 
 
 @dataclass
@@ -116,78 +91,61 @@ def prepare_dataset(
     """Write a training copy of a dataset, one mp4 per video, for `VideoFolderDataModule`.
 
     Every file is written whole or not at all. Copies that are there, can be opened and were made of the video as it is
-    now are kept: call it again after an interruption, but not twice at a time.
+    now are kept: call it again after an interruption.
 
     Args:
         root: the dataset.
-        output: folder to write to; made if missing.
+        output: folder to write to, new, empty, or of an earlier call.
         format: as for `training_videos`.
         encoding: of the copies.
         threads: videos at a time; None takes two per core.
         report: called with the path and the reason of every video that can't be read.
 
     Raises:
-        VOSError: `output` holds videos of another encoding, lies in `root`, or can't be written to, as on a full disk.
+        VOSError: `output` can't be used, see `prepared_folder`, or not be written to, as on a full disk.
     """
     root, output, encoding = Path(root), Path(output), encoding or Encoding()
     paths, base = training_videos(root, format)
-    claim_folder(output, encoding, root)
     result = PrepareReport(str(output))
 
     def work(video: tuple[Path, str]) -> tuple[str, int, int, int] | VOSError:
         path, name = video
         try:
-            return _prepare(path, output / f"{name}.mp4", encoding)
-        except UnwritableError:
+            return _prepare(path, copy_path(output, name), encoding)
+        except ExhaustedError:
             raise
+        except UnwritableError as error:
+            if getattr(error.__cause__, "errno", None) not in _NAME_FAILS:
+                raise
+            return error
         except VOSError as error:
             return error
 
     videos = list(zip(paths, video_names(paths, base), strict=True))
-    for path, done in zip(paths, map_files(work, videos, f"preparing {len(paths)} videos", threads), strict=True):
-        if isinstance(done, VOSError):
-            result.faults.append((str(path), str(done)))
-            if report is not None:
-                report(str(path), str(done))
-            continue
-        verb, frames, before, after = done
-        result.written += verb == "written"
-        result.kept += verb == "kept"
-        result.frames += frames
-        result.bytes_before += before
-        result.bytes_after += after
+    with prepared_folder(output, encoding, root, paths):
+        for path, done in zip(paths, map_files(work, videos, f"preparing {len(paths)} videos", threads), strict=True):
+            if isinstance(done, VOSError):
+                result.faults.append((str(path), str(done)))
+                if report is not None:
+                    report(str(path), str(done))
+                continue
+            verb, frames, before, after = done
+            result.written += verb == "written"
+            result.kept += verb == "kept"
+            result.frames += frames
+            result.bytes_before += before
+            result.bytes_after += after
     return result
-
-
-def claim_folder(output: Path, encoding: Encoding, root: Path) -> None:
-    """Make a folder for prepared videos, note their encoding in it, and remove what a killed run left there.
-
-    Raises:
-        VOSError: the folder holds videos of another encoding, or lies in the dataset.
-    """
-    if root.resolve() in (output.resolve(), *output.resolve().parents):
-        raise VOSError(f"{output}: lies in {root}; choose a folder outside of the dataset")
-    manifest, wanted = output / _MANIFEST, asdict(encoding)
-    if manifest.is_file():
-        try:
-            found = json.loads(manifest.read_bytes())
-        except (OSError, ValueError, RecursionError) as error:
-            raise VOSError(f"{manifest}: can't be read ({error}); choose another folder") from error
-        if found != wanted:
-            raise VOSError(f"{manifest}: prepared with {found}, now {wanted} is asked for; choose another folder")
-        for leftover in [path for path in output.rglob(".*") if _LEFTOVERS.fullmatch(path.name)]:
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
-        return
-    output.mkdir(parents=True, exist_ok=True)
-    with atomic_path(manifest) as temporary:
-        temporary.write_text(json.dumps(wanted), encoding="utf-8")
 
 
 def _prepare(path: Path, target: Path, encoding: Encoding) -> tuple[str, int, int, int]:
     source, size, origin = open_frames(path), size_on_disk(path), stamp(path)
     if _origin(target) == origin:
         return "kept", len(source), size, target.stat().st_size
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(target, error) from error
     with atomic_path(target) as temporary:
         encode_video(source, temporary, encoding, origin)
     return "written", len(source), size, target.stat().st_size
@@ -218,54 +176,3 @@ def _origin(target: Path) -> str | None:
             return origin
     except (FFmpegError, OSError, ValueError):
         return None
-
-
-def encode_video(source: FrameSource, target: Path, encoding: Encoding, origin: str = "") -> None:
-    """Write a video as mp4.
-
-    Args:
-        source: the video.
-        target: file to write.
-        encoding: how.
-        origin: `stamp` of the source, kept as the file's comment.
-
-    Raises:
-        OSError: the file can't be written.
-        VOSError: it can't be decoded or encoded, a frame is damaged, or its frames differ in size.
-    """
-    options = {
-        "crf": str(encoding.crf),
-        "g": str(encoding.gop),
-        "bf": "0",
-        "preset": "veryfast",
-        # no deblocking and no arithmetic coding: half as long to decode, a tenth larger
-        "tune": "fastdecode",
-    }
-    size: tuple[int, ...] | None = None
-    try:
-        with av.open(str(target), "w", format="mp4") as container:
-            container.metadata["comment"] = origin
-            rate = Fraction(source.fps).limit_denominator(1001)
-            stream = container.add_stream("libx264", rate=rate, options=options)
-            stream.codec_context.thread_count = 1
-            for frame in source.intact():
-                if size is None:
-                    size = frame.shape
-                    stream.height, stream.width = _even_size(frame.shape[0], frame.shape[1], encoding.short_side)
-                    stream.pix_fmt = "yuv420p"
-                if frame.shape != size:
-                    raise VOSError(f"{source.path}: frames of {size[:2]} and of {frame.shape[:2]}; keep one size")
-                picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-                picture = picture.reformat(stream.width, stream.height, "yuv420p", interpolation="BILINEAR")
-                container.mux(stream.encode(picture))
-            container.mux(stream.encode(None))
-    except FFmpegError as error:
-        if error.errno in _OUTPUT_FAILS:
-            raise OSError(error.errno, error.strerror) from error
-        raise VOSError(f"{source.path}: can't be encoded ({error.strerror})") from error
-
-
-def _even_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """Size after shrinking the short side to at most `short_side`; H.264 wants even sides."""
-    height, width = scaled_size(height, width, min(height, width, short_side))
-    return max(2, height // 2 * 2), max(2, width // 2 * 2)
