@@ -25,8 +25,8 @@ use it
   evaluate    score folders of masks as DAVIS and YouTube-VOS do (J, F and J&F)
   export      pack masks for an evaluation server
 
-train it (the commands of PyTorch Lightning; examples/*.yaml are configs to copy)
-  fit         train, as in: vos-lightning fit --config examples/mast_videos.yaml --data.init_args.root my_videos
+train it (the commands of PyTorch Lightning; `fit --config list` lists the configs that ship with the package)
+  fit         train, as in: vos-lightning fit --config mast_videos --data.init_args.root my_videos
   validate    score a checkpoint on the validation sequences
   test        score a checkpoint on the test sequences
   predict     write a checkpoint's masks of all sequences

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from textwrap import shorten
 
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -12,6 +13,7 @@ from vos_lightning.data.clips.worker_errors import dead_worker
 from vos_lightning.errors import VOSError
 from vos_lightning.lightning_cli.config_errors import OneLineParser
 from vos_lightning.lightning_cli.config_text import guard_configs
+from vos_lightning.lightning_cli.configs import listing, with_paths
 from vos_lightning.lightning_cli.messages import hide_messages
 from vos_lightning.lightning_cli.run_config import RunConfig
 from vos_lightning.lightning_cli.trainer import TrainerCLI
@@ -26,10 +28,17 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         VOSError: something that the user can mend.
     """
+    arguments = list(arguments)
+    if "--config=list" in arguments or ["--config", "list"] in map(list, pairwise(arguments)):
+        print(listing())
+        return 0
+    named = with_paths(arguments)
+    if arguments == sys.argv[1:]:
+        sys.argv[1:] = named  # what processes of other ranks are started with
     guard_configs()
     hide_messages()
     try:
-        _run(list(arguments))
+        _run(named)
     except AllRanksError:
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             raise
