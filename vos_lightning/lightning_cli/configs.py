@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
 
-import vos_lightning
 from vos_lightning.errors import VOSError
 
 # `examples/` of the repository
-FOLDER = Path(vos_lightning.__file__).parent / "configs"
+FOLDER = Path(__file__).parents[1] / "configs"
 
 
 def names() -> list[str]:
