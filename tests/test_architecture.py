@@ -1,6 +1,7 @@
 """The layering of the package, kept by reading its imports."""
 
 import ast
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -92,6 +93,17 @@ def test_packages_have_the_names_that_they_list(path):
     assert all(getattr(package, name) is not None for name in package.__all__)
     with pytest.raises(AttributeError, match=f"{package.__name__}.* has no attribute 'nothing'"):
         package.nothing  # noqa: B018
+
+
+def test_the_table_of_equations_names_what_is_there():
+    docs = PACKAGE.parent / "docs"
+    rows = re.findall(r"\| `(\w+)` \| \[(\S+)\]\((\S+)\) \|", (docs / "equations.md").read_text(encoding="utf-8"))
+    assert len(rows) > 15
+    for name, shown, link in rows:
+        path = (docs / link).resolve()
+        assert path == (PACKAGE / shown).resolve()
+        defined = {node.name for node in ast.parse(path.read_text(encoding="utf-8")).body if hasattr(node, "name")}
+        assert name in defined, f"docs/equations.md: there is no {name} in {shown}"
 
 
 def run_python(code: str) -> str:

@@ -10,13 +10,7 @@ if TYPE_CHECKING:
     from vos_lightning.evaluation.report import Report
     from vos_lightning.evaluation.scoring import evaluate_folder
 
-__all__ = [
-    "Report",
-    "evaluate_command",
-    "evaluate_folder",
-    "export_command",
-    "html_report",
-]
+__all__ = ["Report", "evaluate_command", "evaluate_folder", "export_command", "html_report"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,

@@ -7,26 +7,13 @@ from vos_lightning.lazy import lazy_names
 if TYPE_CHECKING:
     from vos_lightning.inference.adaptation_settings import AdapterSettings
     from vos_lightning.inference.segmenter import VideoSegmenter
-    from vos_lightning.inference.tracking.cutout import CutoutPropagator
-    from vos_lightning.inference.tracking.propagator import Propagator
-    from vos_lightning.inference.tracking.reconstruction import ReconstructionPropagator
     from vos_lightning.inference.tracking.settings import TrackingSettings
 
-__all__ = [
-    "AdapterSettings",
-    "CutoutPropagator",
-    "Propagator",
-    "ReconstructionPropagator",
-    "TrackingSettings",
-    "VideoSegmenter",
-]
+__all__ = ["AdapterSettings", "TrackingSettings", "VideoSegmenter"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     AdapterSettings="adaptation_settings",
-    CutoutPropagator="tracking.cutout",
-    Propagator="tracking.propagator",
-    ReconstructionPropagator="tracking.reconstruction",
     TrackingSettings="tracking.settings",
     VideoSegmenter="segmenter",
 )

@@ -9,15 +9,8 @@ if TYPE_CHECKING:
     from vos_lightning.models.reconstruction import ReconstructionEncoder
     from vos_lightning.models.unet import UNet
 
-__all__ = [
-    "CutoutTagging",
-    "ReconstructionEncoder",
-    "UNet",
-]
+__all__ = ["CutoutTagging", "ReconstructionEncoder", "UNet"]
 
 __getattr__, __dir__ = lazy_names(
-    __name__,
-    CutoutTagging="cutout_tagging",
-    ReconstructionEncoder="reconstruction",
-    UNet="unet",
+    __name__, CutoutTagging="cutout_tagging", ReconstructionEncoder="reconstruction", UNet="unet"
 )

@@ -9,15 +9,6 @@ if TYPE_CHECKING:
     from vos_lightning.tasks.mast import MAST
     from vos_lightning.tasks.online_adapter import OnlineAdapter
 
-__all__ = [
-    "CTVOS",
-    "MAST",
-    "OnlineAdapter",
-]
+__all__ = ["CTVOS", "MAST", "OnlineAdapter"]
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    CTVOS="ct_vos",
-    MAST="mast",
-    OnlineAdapter="online_adapter",
-)
+__getattr__, __dir__ = lazy_names(__name__, CTVOS="ct_vos", MAST="mast", OnlineAdapter="online_adapter")
