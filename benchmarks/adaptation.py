@@ -15,11 +15,10 @@ import torch
 from _measure import clock_by_name, print_table, synchronised
 from torch import nn
 
-from vos_lightning.inference.adaptation_frames import Seen, TrainingFrame, TrainingFrames
-from vos_lightning.inference.adaptation_masks import PackedMask
-from vos_lightning.inference.adaptation_network import SequenceNetwork
-from vos_lightning.inference.adaptation_settings import AdapterSettings
+from vos_lightning.inference.adaptation import AdapterSettings
+from vos_lightning.inference.adaptation.network import SequenceNetwork
 from vos_lightning.models.unet import UNet
+from vos_lightning.transforms.training_frames import TrainingFrames
 
 GEMM = 2048
 
@@ -60,16 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def measure(settings: AdapterSettings, device: torch.device, steps: int, clock) -> tuple[float, float]:  # noqa: ANN001
     """Seconds of a training step and of the segmentation of a frame."""
     image, labels = noise(settings.size)
-    frames = TrainingFrames(limit=8)
-    for t in range(8):
-        mask = PackedMask(labels)
-        frames.add(TrainingFrame(image, labels, Seen(t, mask, 2, None), 1.0))
-    network = SequenceNetwork(settings, "benchmark", device)
-    network.train(frames, 2, 2)
+    frames = TrainingFrames(settings.size, settings.batch_size)
+    for _ in range(8):
+        frames.add(image, labels)
+    network = SequenceNetwork(settings, device)
+    network.train(frames, 2)
     predict = synchronised(lambda: network.predict(image), device)
     predict()
     start = clock()
-    network.train(frames, 2, steps)
+    network.train(frames, steps)
     middle = clock()
     for _ in range(steps):
         predict()

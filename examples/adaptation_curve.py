@@ -3,8 +3,8 @@
     python examples/adaptation_curve.py my_video.mp4 masks --truth ground_truth --output curve
 
 `masks` are propagated ones, one PNG per frame, as `vos-lightning segment` writes them. Every few steps the network is
-scored against them and, if there is any, against the ground truth, from which nothing is learned. `curve/` gets the
-numbers through a logger (metrics.csv; any other of Lightning's works the same) and curve.png, if matplotlib is there.
+scored against them and, if there is any, against the ground truth, which is never used for training. `curve/` gets the
+numbers through a logger (metrics.csv; Lightning's other loggers work the same) and curve.png, if matplotlib is there.
 """
 
 import argparse
@@ -14,9 +14,8 @@ from pathlib import Path
 
 from pytorch_lightning.loggers import CSVLogger
 
-from vos_lightning.inference.adaptation import adapt
-from vos_lightning.inference.adaptation_curve import CurvePoint, Monitor
-from vos_lightning.inference.adaptation_settings import AdapterSettings
+from vos_lightning.inference.adaptation import AdapterSettings, adapt
+from vos_lightning.inference.adaptation.curve import CurvePoint, Monitor
 from vos_lightning.io.frames import open_frames
 from vos_lightning.io.masks import read_mask
 

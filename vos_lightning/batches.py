@@ -87,6 +87,9 @@ class Masks(Protocol):
     def __len__(self) -> int:
         """Number of frames."""
 
+    def __iter__(self) -> Iterator[NDArray[np.uint8] | None]:
+        """Those of all frames, in order."""
+
     def __getitem__(self, index: int, /) -> NDArray[np.uint8] | None:
         """Ids (H, W) of one frame; None where it has no mask."""
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from vos_lightning.cli import main
 from vos_lightning.commands import segment as command
-from vos_lightning.inference.adaptation_settings import CPU_SETTINGS
+from vos_lightning.inference.adaptation import CPU_SETTINGS
 from vos_lightning.io.locks import FolderLock
 from vos_lightning.io.masks import read_mask, write_mask
 from vos_lightning.io.writers import VideoWriter

@@ -14,9 +14,8 @@ from vos_lightning import MAST, OnlineAdapter
 from vos_lightning.cli import main
 from vos_lightning.data import DAVISDataModule, OneSequenceDataModule
 from vos_lightning.errors import DatasetNotFoundError, VOSError
-from vos_lightning.functional.losses import adapter_loss
-from vos_lightning.inference.adaptation_network import normalise
-from vos_lightning.inference.adaptation_settings import AdapterSettings
+from vos_lightning.inference.adaptation import AdapterSettings, adapt
+from vos_lightning.inference.adaptation.curve import Monitor
 from vos_lightning.io.masks import write_mask
 
 TINY = {"width": 0.125, "feature_dim": 16, "radius": 3, "tracking": {"radius": 3}}
@@ -54,16 +53,17 @@ def test_a_run_of_its_own_learns_the_video_and_logs_both_curves(video, tmp_path)
     assert prediction["names"] == [f"{t:05d}" for t in range(6)]
 
 
-def test_its_loss_is_that_of_adapt(video):
-    data = OneSequenceDataModule(*map(str, video), 3, size=32)
-    data.setup("fit")
-    batch = next(iter(data.train_dataloader()))
-    model = OnlineAdapter(1, width=0.125, size=32)
-    model.log = lambda *_, **__: None
-    weights = torch.tensor([max(0.995**t, 0.2) for t in batch["t"].tolist()])
-    known = torch.ones(3, 2, dtype=torch.bool)
-    expected = adapter_loss(model.network(normalise(batch["frames"])), batch["labels"], weights, known)
-    assert torch.isclose(model.training_step(batch, 0), expected)
+def test_it_trains_as_adapt_does(video, moving_square, tmp_path):
+    """Weights, batches, losses and learning rates: the same numbers in every step."""
+    settings = AdapterSettings(steps=8, size=32, width=0.125, learning_rate=5e-3, batch_size=3, decay_every=2, seed=5)
+    monitor = Monitor(every=1)
+    list(adapt(*moving_square, settings=settings, sequence="video", monitor=monitor))
+    losses = []
+    model = OnlineAdapter(1, width=0.125, size=32, learning_rate=5e-3, decay_every=2, seed=5)
+    model.on_train_batch_end = lambda outputs, *_: losses.append(outputs["loss"].item())
+    data = OneSequenceDataModule(*map(str, video), 3, size=32, steps_per_epoch=3, seed=5)
+    trainer(tmp_path, max_steps=8, max_epochs=-1, precision="bf16-mixed").fit(model, data)
+    assert losses == [point.loss for point in monitor.points]
 
 
 def test_a_checkpoint_loads_alone(tmp_path):
@@ -76,7 +76,7 @@ def test_a_checkpoint_loads_alone(tmp_path):
     assert torch.load(tmp_path / "a.ckpt", weights_only=True)["hyper_parameters"]["size"] == 64
 
 
-def test_more_objects_than_outputs_are_refused_by_number(video, tmp_path):
+def test_more_objects_than_outputs_raise_with_their_number(video, tmp_path):
     frames, masks = video
     write_mask(masks / "00003.png", np.tile(np.array([1, 2], np.uint8), (60, 45)))
     data = OneSequenceDataModule(str(frames), str(masks), 6, size=32)
@@ -103,7 +103,7 @@ def test_frames_without_a_mask_are_named(video):
         OneSequenceDataModule(str(frames), str(masks)).setup("fit")
 
 
-def test_empty_masks_and_impossible_options_are_refused(video):
+def test_empty_masks_and_invalid_options_raise(video):
     frames, masks = video
     for path in masks.iterdir():
         write_mask(path, np.zeros((60, 90), np.uint8))

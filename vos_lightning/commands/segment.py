@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vos_lightning.errors import VOSError
-from vos_lightning.inference.adaptation_settings import AdapterSettings
+from vos_lightning.inference.adaptation import AdapterSettings
 from vos_lightning.inference.segmenter import VideoSegmenter, usable_device
 from vos_lightning.io.frames import open_frames
 from vos_lightning.io.mask_folder import MaskFolder

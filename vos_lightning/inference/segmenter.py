@@ -13,9 +13,8 @@ from torch import Tensor
 
 from vos_lightning.errors import MaskError, VOSError
 from vos_lightning.ids import given_objects
-from vos_lightning.inference.adaptation import adapt_pairs
-from vos_lightning.inference.adaptation_masks import PackedMask
-from vos_lightning.inference.adaptation_settings import AdapterSettings
+from vos_lightning.inference.adaptation import AdapterSettings, adapt_pairs
+from vos_lightning.inference.packed_mask import PackedMask
 from vos_lightning.inference.tracking.backward import track_backward
 from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.inference.tracking.track import Frame, Track, as_frame, require_frames, track

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from vos_lightning.batches import EvaluationItem, Prediction
 from vos_lightning.errors import VOSError
-from vos_lightning.inference.adaptation import adapt_pairs
-from vos_lightning.inference.adaptation_settings import AdapterSettings
+from vos_lightning.inference.adaptation import AdapterSettings, adapt_pairs
 from vos_lightning.inference.primitives import from_primitives
 from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.inference.tracking.track import Track, track

@@ -13,7 +13,7 @@ from vos_lightning.functional.cutout import cutout_masks, erase
 from vos_lightning.functional.losses import cutout_reconstruction_loss, tag_bce_loss, tag_pull_loss, tag_push_loss
 from vos_lightning.functional.random_labels import label_some
 from vos_lightning.functional.tags import sample_tags
-from vos_lightning.inference.adaptation_settings import AdapterSettings
+from vos_lightning.inference.adaptation import AdapterSettings
 from vos_lightning.inference.primitives import from_primitives
 from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.inference.tracking.trackers import CutoutTracker

@@ -10,7 +10,7 @@ from vos_lightning.batches import TrainingBatch
 from vos_lightning.errors import VOSError
 from vos_lightning.functional.colour import draw_dropped_chroma, drop_chroma, lab_to_rgb, rgb_to_lab, take_channel
 from vos_lightning.functional.losses import reconstruction_loss
-from vos_lightning.inference.adaptation_settings import AdapterSettings
+from vos_lightning.inference.adaptation import AdapterSettings
 from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.inference.tracking.trackers import ReconstructionTracker
 from vos_lightning.inference.weights import load_tracker

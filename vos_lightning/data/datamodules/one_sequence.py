@@ -4,35 +4,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from vos_lightning.data.layouts.sequences import Mask, MaskFolder
+from vos_lightning.batches import AdapterBatch, AdapterItem
+from vos_lightning.data.layouts.sequences import MaskFolder
 from vos_lightning.errors import DatasetNotFoundError, VOSError
 from vos_lightning.ids import given_objects, merged_objects, present_ids
 from vos_lightning.io.frames import open_frames
 from vos_lightning.io.masks import read_palette
-from vos_lightning.transforms.images import ImageAugmentation, resize_image, resize_mask
+from vos_lightning.transforms.training_frames import TrainingFrames
 
 
 class OneSequenceDataModule(pl.LightningDataModule):
     """Frames of one video with the masks that a tracker made, resized once, kept in memory, drawn at random.
 
-    Training batches hold `frames` uint8 (B, 3, size, size), `labels` int64 (B, size, size), where ids are numbered from
-    1 on in order of appearance, `t` (B,) frame indices counted from the first mask, and `num_classes` (B,), background
-    and objects that had appeared by then. Validation needs `targets`; it and prediction get one item: `sequence`,
-    `frames`, `masks`, `targets`, `object_ids`, `palette` as of evaluation sequences.
+    Training batches are an `AdapterBatch`, those of `inference.adaptation.adapt` for a sequence of the name of `root`.
+    Validation, which needs `targets`, and prediction get one `AdapterItem`.
 
     Args:
         root: the video, a file or a folder of frames.
         masks: folder of propagated masks, one PNG per frame, named after the frames, as `vos-lightning segment` writes.
         batch_size: frames per step.
-        targets: folder of ground truth to score against; nothing learns from it.
+        targets: folder of ground truth to score against; never used for training.
         size: frames are resized to a square of this side, in pixels; a multiple of 32.
-        steps_per_epoch: an epoch is this long, and ends with a validation.
-        merge: take all ids for one object (DAVIS 2016).
+        steps_per_epoch: length of an epoch, which ends with a validation.
+        merge: all ids are one object (DAVIS 2016).
         seed: of order and augmentation.
     """
 
@@ -57,8 +55,8 @@ class OneSequenceDataModule(pl.LightningDataModule):
         self.root, self.masks, self.targets = Path(root), Path(masks), None if targets is None else Path(targets)
         self.batch_size, self.size, self.steps_per_epoch = batch_size, size, steps_per_epoch
         self.merge, self.seed = merge, seed
-        self._train: SequenceDraws | None = None
-        self._item: dict[str, Any] | None = None
+        self._train: _Batches | None = None
+        self._item: AdapterItem | None = None
 
     def setup(self, stage: str) -> None:
         """Read, and for training resize, the whole sequence once.
@@ -70,7 +68,11 @@ class OneSequenceDataModule(pl.LightningDataModule):
         if self._item is None:
             self._item = self._open()
         if stage == "fit" and self._train is None:
-            self._train = SequenceDraws(self._item, self.size, self.batch_size, self.steps_per_epoch, self.seed)
+            drawn = TrainingFrames(self.size, self.batch_size, seed=self.seed, sequence=self._item["sequence"])
+            for frame, mask in zip(self._item["frames"], self._item["masks"], strict=True):
+                assert mask is not None, "_open found one for each frame"
+                drawn.add(frame, mask)
+            self._train = _Batches(drawn, self.steps_per_epoch)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches, made in this process: it holds the frames."""
@@ -101,7 +103,7 @@ class OneSequenceDataModule(pl.LightningDataModule):
             return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
         return batch
 
-    def _open(self) -> dict[str, Any]:
+    def _open(self) -> AdapterItem:
         frames = open_frames(self.root)
         objects = merged_objects if self.merge else given_objects
         masks = MaskFolder(self.masks, frames.names, objects, frames.size)
@@ -120,47 +122,19 @@ class OneSequenceDataModule(pl.LightningDataModule):
         }
 
 
-class SequenceDraws(IterableDataset[dict[str, torch.Tensor]]):
-    """Random batches of one sequence.
+class _Batches(IterableDataset[AdapterBatch]):
+    """Random batches of one sequence, different ones in every pass.
 
     Args:
-        item: of the sequence, see `OneSequenceDataModule`.
-        size: of the frames, in pixels.
-        batch_size: frames per batch.
+        frames: to draw from.
         length: batches per pass.
-        seed: of order and augmentation.
     """
 
-    def __init__(self, item: dict[str, Any], size: int, batch_size: int, length: int, seed: int) -> None:
-        self.batch_size, self.length = batch_size, length
-        self._generator = torch.Generator().manual_seed(seed)
-        self._augmentation = ImageAugmentation(seed)
-        table = np.zeros(256, np.uint8)
-        table[item["object_ids"]] = np.arange(1, 1 + len(item["object_ids"]))
-        self._frames: list[tuple[Mask, Mask, int]] = []
-        num_classes = 1
-        for t, frame in enumerate(item["frames"]):
-            labels = table[item["masks"][t]]
-            num_classes = max(num_classes, 1 + int(labels.max()))
-            if num_classes > 1:  # frames before the first object teach nothing
-                self._frames.append((resize_image(frame, size), resize_mask(labels, size), num_classes))
+    def __init__(self, frames: TrainingFrames, length: int) -> None:
+        self.frames, self.length = frames, length
 
-    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
-        """Different batches in every pass; of different frames, if there are enough."""
-        for _ in range(self.length):
-            count = len(self._frames)
-            order = torch.randperm(max(count, self.batch_size), generator=self._generator)[: self.batch_size] % count
-            yield self._batch(order.tolist())
-
-    def _batch(self, indices: list[int]) -> dict[str, torch.Tensor]:
-        chosen = [self._frames[i] for i in indices]
-        pairs = [self._augmentation(image, labels) for image, labels, _ in chosen]
-        return {
-            "frames": torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2),
-            "labels": torch.from_numpy(np.stack([labels for _, labels in pairs])).long(),
-            "t": torch.tensor(indices),
-            "num_classes": torch.tensor([num_classes for *_, num_classes in chosen]),
-        }
+    def __iter__(self) -> Iterator[AdapterBatch]:
+        return self.frames.batches(self.length)
 
 
 def _ids_by_appearance(masks: MaskFolder) -> list[int]:

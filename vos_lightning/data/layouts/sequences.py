@@ -1,6 +1,6 @@
 """Evaluation sequences: lazy frames, the masks given to the tracker, and the masks to score against."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +47,10 @@ class MaskFolder:
     def paths(self) -> dict[str, Path]:
         """PNGs by name, without suffix."""
         return {path.stem: path for path in list_files(self.directory, {".png"})}
+
+    def __iter__(self) -> Iterator[Mask | None]:
+        """Those of all frames, in order."""
+        return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> Mask | None:
         """Ids of one frame, what is no object as background.

@@ -105,6 +105,10 @@ class SyntheticMasks:
         """Frames."""
         return self.spec.num_frames
 
+    def __iter__(self) -> Iterator[npt.NDArray[np.uint8]]:
+        """Those of all frames, in order."""
+        return (self[index] for index in range(len(self)))
+
     def __getitem__(self, index: int) -> npt.NDArray[np.uint8]:
         """Ids of one frame, (H, W)."""
         return self.spec.video(self.seed).mask(index)

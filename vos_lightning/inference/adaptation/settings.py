@@ -1,4 +1,4 @@
-"""How the per-sequence adapter learns: the paper's values, and a preset for CPUs."""
+"""How the adapter of a sequence is trained and used: the paper's values, and a preset for CPUs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from vos_lightning.errors import VOSError
 
 @dataclass(frozen=True)
 class AdapterSettings:
-    """Online adaptation of one sequence (SSVOS §4.1): the defaults are the paper's, or ours where it is silent.
+    """Online adaptation of one sequence (SSVOS §3.3, §4.1).
+
+    The training is the paper's, with our values where it gives none (`batch_size`, `decay`, `frame_decay`,
+    `min_frame_weight`). The masks are not: the paper takes the network's output alone, as `PAPER_SETTINGS` do; `prior`
+    and `min_fit` combine it with the propagated masks.
 
     Args:
         mode: "offline" learns from the whole propagated sequence, then segments it; "causal" segments frame t after
             learning from frames before t only, as a live stream needs.
-        steps: of training in offline mode. Stopping early is the point: the network learns the object before the drift.
+        steps: of training in offline mode. Stopping early matters: the network learns the object before the drift.
         seconds: of training per sequence, at most; checked before each step. None sets no limit.
         batch_size: frames per step.
         size: frames are resized to a square of this side, in pixels; a multiple of 32.
@@ -25,16 +29,16 @@ class AdapterSettings:
         learning_rate: of Adam.
         decay_every: steps after which the learning rate is multiplied by `decay`; it stops falling after `steps`.
         decay: see `decay_every`.
-        frame_decay: the loss of frame t weighs ``max(frame_decay ** t, min_frame_weight)``, for propagation drifts.
+        frame_decay: the loss of frame t weighs ``max(frame_decay ** t, min_frame_weight)``, since propagation drifts.
         min_frame_weight: see `frame_decay`.
-        prior: added to the logit of the class that the propagated mask says: what the network isn't sure of stays as it
-            was. 0, as in the paper, takes the network's word alone; see `CPU_SETTINGS` for what that does.
-        min_fit: objects whose given masks the network alone redraws with a smaller intersection over union keep their
-            propagated masks: it could not learn them, as thin or tiny ones. 0, as in the paper, trusts it always.
+        prior: added to the logit of each pixel's propagated class, so that the propagated mask decides where the
+            network is unsure; 0 in the paper.
+        min_fit: objects whose given masks the network reproduces with a smaller intersection over union keep their
+            propagated masks, such as thin or tiny ones that it could not learn; 0 in the paper.
         refresh_every: frames between two trainings in causal mode.
-        refresh_steps: of each training in causal mode; each goes on where the last one ended.
-        max_frames: that are kept for training; of longer sequences an even share of them.
-        seed: of weights, augmentation and order, together with the name of the sequence.
+        refresh_steps: of each training in causal mode; each continues the last one.
+        max_frames: number of frames kept for training; of longer sequences an even share.
+        seed: of weights, augmentation and order; the last two depend on the name of the sequence as well.
     """
 
     mode: Literal["offline", "causal"] = "offline"
@@ -56,7 +60,7 @@ class AdapterSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what can't be trained with.
+        """Validate the values.
 
         Raises:
             VOSError: names the option.
@@ -77,24 +81,21 @@ class AdapterSettings:
 
     @classmethod
     def preset(cls, device: str | torch.device) -> AdapterSettings:
-        """What fits a device: the paper's settings, or `CPU_SETTINGS`."""
+        """What fits a device: `CPU_SETTINGS`, or the defaults."""
         return CPU_SETTINGS if torch.device(device).type == "cpu" else cls()
 
     def frame_weight(self, t: int) -> float:
         """Weight of the loss of frame t, in (0, 1]."""
         return max(self.frame_decay**t, self.min_frame_weight)
 
-    def learning_rate_at(self, step: int) -> float:
-        """Learning rate of a step, counted from 0."""
+    def learning_rate_factor(self, step: int) -> float:
+        """What the learning rate is multiplied by in a step, counted from 0; in (0, 1]."""
         factor: float = self.decay ** (min(step, self.steps) // self.decay_every)
-        return self.learning_rate * factor
+        return factor
 
+
+PAPER_SETTINGS = AdapterSettings(prior=0.0, min_fit=0.0)
+"""The paper's: ResNet-18 at 480×480, masks by the network alone."""
 
 CPU_SETTINGS = AdapterSettings(size=256, width=0.5, learning_rate=1e-3)
-"""For CPUs: half of the channels at 256×256 is a minute of one core per sequence.
-
-On six DAVIS-2016 sequences J&F went from 68.2 (propagated by the default weights) to 70.0, by +8.6 on car-shadow and
--2.0 at worst; `prior` and `min_fit` were chosen there. The network's word alone (both 0) came to 63.6: so small, and
-trained so briefly, it misses thin bodies such as a bicycle. At this size the paper's learning rate is too low: after
-100 steps at 2e-4 the network had found a fourth of car-shadow (J 0.25).
-"""
+"""Half of the channels at 256×256, for CPUs. So small a network needs a higher learning rate; see docs/ablations.md."""

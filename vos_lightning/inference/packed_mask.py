@@ -1,4 +1,4 @@
-"""Masks of a whole sequence in little memory, and given masks over predicted ones."""
+"""Masks of a whole video in little memory."""
 
 import zlib
 
@@ -25,14 +25,3 @@ class PackedMask:
     def ids(self) -> Ids:
         """(H, W) uint8."""
         return np.frombuffer(zlib.decompress(self._data), np.uint8).reshape(self._shape).copy()
-
-
-def put_over(ids: Ids, given: Ids) -> Ids:
-    """Put a given mask over predicted ids, whose own idea of the given objects goes.
-
-    Args:
-        ids: (H, W).
-        given: (H, W); 0 where nothing is given.
-    """
-    kept = np.where(np.isin(ids, np.unique(given)), np.uint8(0), ids)
-    return np.where(given != 0, given, kept)

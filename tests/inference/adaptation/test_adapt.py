@@ -9,9 +9,9 @@ import torch
 from vos_lightning import VideoSegmenter
 from vos_lightning.data.synthetic.videos import SyntheticVideo
 from vos_lightning.errors import MaskError, VOSError
-from vos_lightning.inference.adaptation import adapt
-from vos_lightning.inference.adaptation_curve import Monitor
-from vos_lightning.inference.adaptation_settings import CPU_SETTINGS, AdapterSettings
+from vos_lightning.inference.adaptation import CPU_SETTINGS, PAPER_SETTINGS, AdapterSettings, adapt
+from vos_lightning.inference.adaptation.adapter import put_over
+from vos_lightning.inference.adaptation.curve import Monitor
 
 TINY = AdapterSettings(steps=40, size=64, width=0.125, learning_rate=5e-3, batch_size=2, refresh_every=1)
 FEW = replace(TINY, steps=3, refresh_steps=2, min_fit=0.0, prior=0.0)
@@ -75,7 +75,7 @@ def test_an_iterator_gives_what_a_list_gives(moving_square):
     assert np.array_equal(run((f for f in frames), iter(truth)), run(list(frames), truth))
 
 
-def test_looking_on_changes_nothing_and_sees_both_curves(moving_square):
+def test_scoring_during_training_changes_nothing_and_gives_both_curves(moving_square):
     frames, truth = moving_square
     logged = []
     monitor = Monitor(logged.append, every=2, targets=list(truth))
@@ -146,10 +146,10 @@ def test_without_a_budget_masks_are_the_propagated_ones(moving_square, budget):
 
 
 def test_the_wall_clock_budget_is_kept_within_a_step(moving_square, monkeypatch):
-    from vos_lightning.inference import adaptation_network
+    from vos_lightning.inference.adaptation import network
 
     clock = iter(range(1000))
-    monkeypatch.setattr(adaptation_network.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(network.time, "monotonic", lambda: float(next(clock)))
     steps = []
     frames, truth = moving_square
     monitor = Monitor(lambda point: steps.append(point.step), every=1)
@@ -157,7 +157,7 @@ def test_the_wall_clock_budget_is_kept_within_a_step(moving_square, monkeypatch)
     assert steps == [1, 2, 3, 4]  # each takes a second of this clock
 
 
-def test_frames_and_masks_that_do_not_belong_together_are_refused(moving_square):
+def test_frames_and_masks_of_other_numbers_or_sizes_raise(moving_square):
     frames, truth = moving_square
     with pytest.raises(VOSError, match="differ in number, from frame 5"):
         run(frames, truth[:5])
@@ -168,7 +168,7 @@ def test_frames_and_masks_that_do_not_belong_together_are_refused(moving_square)
 @pytest.mark.parametrize(
     "option", [{"mode": "online"}, {"steps": -1}, {"size": 100}, {"size": 0}, {"batch_size": 0}, {"learning_rate": 0.0}]
 )
-def test_settings_that_make_no_sense_are_refused_by_name(option):
+def test_invalid_settings_are_named(option):
     with pytest.raises(VOSError, match=next(iter(option))):
         AdapterSettings(**option)
 
@@ -179,9 +179,11 @@ def test_the_preset_fits_the_device():
 
 
 def test_weights_and_learning_rates_are_those_of_the_paper():
-    settings = AdapterSettings()
+    settings = PAPER_SETTINGS
+    assert (settings.size, settings.width, settings.steps, settings.prior, settings.min_fit) == (480, 1, 200, 0, 0)
     assert [settings.frame_weight(t) for t in (0, 1, 1000)] == [1, 0.995, 0.2]
-    assert [settings.learning_rate_at(t) for t in (0, 49, 50, 199, 10_000)] == [2e-4, 2e-4, 1e-4, 2.5e-5, 1.25e-5]
+    rates = [settings.learning_rate * settings.learning_rate_factor(t) for t in (0, 49, 50, 199, 10_000)]
+    assert rates == [2e-4, 2e-4, 1e-4, 2.5e-5, 1.25e-5]
 
 
 def test_the_segmenter_adapts_and_leaves_its_weights_alone(moving_square):
@@ -224,6 +226,11 @@ def drifting(num_frames=24):
             wrong[max(0, y - 9) : y + 9, max(0, x - 9) : x + 9] = 1
         corrupted.append(wrong)
     return frames, truth, corrupted
+
+
+def test_a_given_mask_replaces_the_objects_it_holds_and_no_others():
+    ids, given = np.array([[1, 1, 2, 0]], np.uint8), np.array([[0, 1, 0, 0]], np.uint8)
+    assert put_over(ids, given).tolist() == [[0, 1, 2, 0]]
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Online adaptation: a U-Net learns one sequence from its propagated masks, and draws them anew (SSVOS §3.3)."""
+"""The whole way of one sequence: observe, train, segment; offline or causal."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
@@ -6,13 +6,11 @@ from itertools import zip_longest
 import torch
 
 from vos_lightning.errors import MaskError, VOSError
-from vos_lightning.inference.adaptation_curve import Monitor
-from vos_lightning.inference.adaptation_frames import Pixels, Seen
-from vos_lightning.inference.adaptation_masks import Ids
-from vos_lightning.inference.adaptation_sequence import SequenceAdapter
-from vos_lightning.inference.adaptation_settings import AdapterSettings
+from vos_lightning.inference.adaptation.adapter import Ids, ObservedFrame, SequenceAdapter
+from vos_lightning.inference.adaptation.curve import Monitor
+from vos_lightning.inference.adaptation.settings import AdapterSettings
 from vos_lightning.io.prefetch import BackgroundReader
-from vos_lightning.transforms.images import resize_image
+from vos_lightning.transforms.images import Pixels, resize_image
 
 
 def adapt(
@@ -25,23 +23,23 @@ def adapt(
     device: str | torch.device = "cpu",
     monitor: Monitor | None = None,
 ) -> Iterator[Ids]:
-    """Learn the objects' looks from propagated masks, and draw the masks anew.
+    """Train a network on the propagated masks of a sequence, and predict its masks anew.
 
-    Nothing is shared between sequences: each has fresh weights, optimizer and random numbers. Works as well under
-    Lightning's inference mode and autocast.
+    Nothing is shared between sequences: each starts with untrained weights, an optimizer and random numbers of its own.
+    Works under Lightning's inference mode and autocast as well.
 
-    Offline, frames are gone through twice, before and after learning. Those of an iterator, such as a generator, come
-    once, so copies of `settings.size` pixels are kept of all of them. Of frames on disk (`open_frames`), a list or an
-    array no more than `settings.max_frames` are kept.
+    Offline, frames are read twice, before and after training. Those of an iterator, such as a generator, can be read
+    once only, so copies of `settings.size` pixels are kept of all of them. Of frames on disk (`open_frames`), a list or
+    an array no more than `settings.max_frames` are kept.
 
     Args:
         frames: RGB uint8, each (H, W, 3).
         masks: propagated ids, (H, W) uint8, one per frame; may be made as they are asked for.
-        given: masks that the user gave, by frame: they are kept as they are. None: the first mask that isn't empty.
-        settings: how to learn; None takes the preset for the device.
-        sequence: name; seeds all that is random.
+        given: masks that the user gave, by frame; they are returned unchanged. None: the first mask that isn't empty.
+        settings: of training and segmentation; None takes the preset for the device.
+        sequence: name; part of the seed of order and augmentation.
         device: where the adapter runs.
-        monitor: looks on while it learns.
+        monitor: scores the network during training.
 
     Yields:
         (H, W) uint8 ids, one per frame. Offline the first comes after the training.
@@ -63,17 +61,7 @@ def adapt_pairs(
     device: str | torch.device = "cpu",
     monitor: Monitor | None = None,
 ) -> Iterator[Ids]:
-    """As `adapt`, for frames that come with their masks.
-
-    Args:
-        pairs: frames and their propagated ids.
-        again: the frames once more; None where they come only once.
-        given: see `adapt`, as the others.
-        settings: how to learn.
-        sequence: name.
-        device: where the adapter runs.
-        monitor: looks on.
-    """
+    """As `adapt`, for pairs of frame and mask; `again` are the frames to read a second time, None where that can't be."""
     adapter = SequenceAdapter(settings, sequence, device, given)
     if settings.mode == "causal":
         return _causal(adapter, pairs, monitor)
@@ -87,20 +75,20 @@ def _offline(
     monitor: Monitor | None,
 ) -> Iterator[Ids]:
     """Learn the whole sequence, then segment it."""
-    size, kept, seen = adapter.settings.size, list[Pixels](), list[Seen]()
+    size, kept, observed = adapter.settings.size, list[Pixels](), list[ObservedFrame]()
     for frame, ids in pairs:
         image = resize_image(frame, size)
-        seen.append(adapter.observe(image, ids))
+        observed.append(adapter.observe(image, ids))
         if again is None:
             kept.append(image)
     _train(adapter, adapter.settings.steps, monitor)
     images = kept if again is None else (resize_image(frame, size) for frame in BackgroundReader(again))
-    for image, one in zip(images, seen, strict=True):
+    for image, one in zip(images, observed, strict=True):
         yield adapter.segment(image, one)
 
 
 def _causal(adapter: SequenceAdapter, pairs: Iterable[tuple[Pixels, Ids]], monitor: Monitor | None) -> Iterator[Ids]:
-    """Segment each frame with what was learned from those before."""
+    """Segment each frame with what was learned from the frames before it."""
     settings = adapter.settings
     for t, (frame, ids) in enumerate(pairs):
         if t and t % settings.refresh_every == 0:
@@ -110,14 +98,16 @@ def _causal(adapter: SequenceAdapter, pairs: Iterable[tuple[Pixels, Ids]], monit
 
 
 def _train(adapter: SequenceAdapter, steps: int, monitor: Monitor | None) -> None:
-    if monitor is None:
-        adapter.train(steps)
-    else:
-        adapter.train(steps, monitor.every, lambda: monitor.look(adapter))
+    portion = steps if monitor is None else monitor.every
+    while steps > 0 and not adapter.network.exhausted:
+        adapter.train(min(portion, steps))
+        steps -= portion
+        if monitor is not None:
+            monitor.score(adapter)
 
 
 def _checked(frames: Iterable[Pixels], masks: Iterable[Ids]) -> Iterator[tuple[Pixels, Ids]]:
-    """Pairs of one size."""
+    """Pairs of frame and mask, of one size."""
     for t, (frame, ids) in enumerate(zip_longest(frames, masks)):
         if frame is None or ids is None:
             raise VOSError(f"adapt: frames and masks differ in number, from frame {t} on; give one mask per frame")

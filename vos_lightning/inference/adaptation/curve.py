@@ -1,4 +1,4 @@
-"""The early-stopping curve (SSVOS Fig. 3): how the adapter agrees with the propagated masks, and with the truth."""
+"""The early-stopping curve (SSVOS Fig. 3): scores of the adapter against propagated masks and ground truth."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vos_lightning.functional.measures.frame_scores import FrameScores, score_frame
-from vos_lightning.inference.adaptation_masks import Ids
-from vos_lightning.inference.adaptation_sequence import SequenceAdapter
+from vos_lightning.inference.adaptation.adapter import Ids, SequenceAdapter
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class CurvePoint:
     F: float | None = None
 
     def metrics(self) -> dict[str, float]:
-        """As loggers take it: names of what is known, with values."""
+        """Values by name, as loggers take them; without those that are None."""
         scores = {
             "loss": self.loss,
             "J_propagated": self.J_propagated,
@@ -44,14 +43,14 @@ class CurvePoint:
 
 
 class Monitor:
-    """Looks on while an adapter learns, without a trace: masks come out the same.
+    """Scores an adapter during training; the masks it returns stay the same.
 
     Args:
-        report: gets each point of the curve, such as
+        report: called with each point of the curve, such as
             ``lambda point: logger.log_metrics(point.metrics(), point.step)`` with any of Lightning's loggers.
         every: steps between two points.
-        targets: ground truth, (H, W) uint8 ids or None for each frame; nothing learns from it.
-        num_frames: that are scored for each point, spread over those learned from; more take longer.
+        targets: ground truth, (H, W) uint8 ids or None for each frame; never used for training.
+        num_frames: number of training frames scored for each point, evenly spread.
 
     Attributes:
         points: the curve so far.
@@ -70,15 +69,15 @@ class Monitor:
         self._targets = targets
         self._num_frames = num_frames
 
-    def look(self, adapter: SequenceAdapter) -> None:
+    def score(self, adapter: SequenceAdapter) -> None:
         """Add a point to the curve."""
-        frames = [frame for frame in adapter.frames if frame.seen.given is None]
+        frames = [(image, frame) for image, frame in adapter.training_frames() if frame.given is None]
         spread = np.linspace(0, len(frames) - 1, min(self._num_frames, len(frames))).round().astype(int)
         propagated, true = list[FrameScores](), list[FrameScores]()
-        for frame in (frames[i] for i in spread):
-            ids, known = adapter.draw(frame.image, frame.seen), adapter.object_ids[: frame.seen.num_classes - 1]
-            propagated.append(score_frame(ids, frame.seen.mask.ids(), known))
-            target = None if self._targets is None else self._targets[frame.seen.t]
+        for image, frame in (frames[i] for i in spread):
+            ids, known = adapter.predict(image, frame), adapter.object_ids[: frame.num_classes - 1]
+            propagated.append(score_frame(ids, frame.mask.ids(), known))
+            target = None if self._targets is None else self._targets[frame.t]
             if target is not None:
                 true.append(score_frame(ids, target, known))
         if not propagated:
@@ -90,7 +89,7 @@ class Monitor:
 
 
 def _means(scores: list[FrameScores]) -> tuple[float, float] | tuple[()]:
-    """J and F over frames and objects; nothing of nothing."""
+    """J and F over frames and objects; nothing without frames."""
     if not scores:
         return ()
     return float(np.mean([frame.J for frame in scores])), float(np.mean([frame.F for frame in scores]))
