@@ -61,7 +61,7 @@ def adapt_pairs(
     device: str | torch.device = "cpu",
     monitor: Monitor | None = None,
 ) -> Iterator[Ids]:
-    """As `adapt`, for pairs of frame and mask; `again` are the frames to read a second time, None where that can't be."""
+    """As `adapt`, for pairs of frame and mask; `again` are the same frames, to be read a second time, or None."""
     adapter = SequenceAdapter(settings, sequence, device, given)
     if settings.mode == "causal":
         return _causal(adapter, pairs, monitor)
