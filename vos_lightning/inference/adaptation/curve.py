@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vos_lightning.functional.measures.frame_scores import FrameScores, score_frame
-from vos_lightning.inference.adaptation.adapter import Ids, SequenceAdapter
+from vos_lightning.inference.adaptation.adapter import SequenceAdapter
+from vos_lightning.inference.packed_mask import Ids
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from itertools import zip_longest
 import torch
 
 from vos_lightning.errors import MaskError, VOSError
-from vos_lightning.inference.adaptation.adapter import Ids, ObservedFrame, SequenceAdapter
+from vos_lightning.inference.adaptation.adapter import ObservedFrame, SequenceAdapter
 from vos_lightning.inference.adaptation.curve import Monitor
 from vos_lightning.inference.adaptation.settings import AdapterSettings
+from vos_lightning.inference.packed_mask import Ids
 from vos_lightning.io.prefetch import BackgroundReader
 from vos_lightning.transforms.images import Pixels, resize_image
 
