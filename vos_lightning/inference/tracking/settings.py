@@ -46,7 +46,7 @@ class TrackingSettings:
     colour_weight: float = 0.4
     mutual_weight: float = 0.5
     edges: bool = True
-    threshold: float = 0.4
+    threshold: float = 0.45
     momentum_encoder: bool = False
     max_size: int | None = None
 
