@@ -4,9 +4,11 @@ Nothing heavy is imported before the command is known, so that help comes at onc
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 from vos_lightning.errors import VOSError
 from vos_lightning.io.terminal import printable
@@ -54,6 +56,16 @@ COMMANDS = {
 }
 # Lightning's own parser reads the command too.
 _KEEPS_COMMAND = "vos_lightning.lightning_cli.command"
+# torch's, FFmpeg's and OpenCV's words
+_NO_MEMORY = re.compile(r"out of memory|(?:can't|[Cc]annot) allocate memory|[Ii]nsufficient memory|bad_alloc")
+_LESS = "lower data.init_args.batch_size, short_side or crop_size"
+_SMALLER = {
+    "segment": "lower --max-size, such as 480",
+    "evaluate": "lower --workers",
+    "export": "lower --workers",
+    "audit": "lower --threads",
+    "prepare": "lower --threads",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, 2 for bad input, which is said in one line on stderr, or 130 when interrupted.
     """
+    open_standard_streams()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(HELP, end="")
@@ -91,9 +104,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("vos-lightning: interrupted; what was written is whole", file=sys.stderr)
         return 130
-    except OSError as error:  # a full disk, a folder that can't be read: the user's to mend as well
-        _silence_stdout()
+    except (MemoryError, RuntimeError, OSError) as error:
+        if _is_out_of_memory(error):
+            return _fail(f"out of memory ({str(error).partition(chr(10))[0][:200]}); {_SMALLER.get(command, _LESS)}")
+        if not isinstance(error, OSError):
+            raise
+        _silence_stdout()  # a full disk, a folder that can't be read: the user's to mend as well
         return _fail(str(error))
+
+
+def open_standard_streams() -> None:
+    """Give output somewhere to go where it was closed, and have names printed that the locale can't show.
+
+    The next file that is opened would take the place of a closed stream, and get what libraries print.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - until the process ends
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None
 
 
 def _fail(message: str) -> int:

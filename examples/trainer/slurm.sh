@@ -9,7 +9,7 @@
 #SBATCH --signal=USR1@120       # two minutes before the limit: save, exit, queue again
 #SBATCH --requeue
 #SBATCH --open-mode=append
-#SBATCH --output=runs/slurm-%j.log
+#SBATCH --output=slurm-%j.log
 
 config=$1
 shift

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -108,6 +109,34 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     writer.remove_checkpoint(path)
     writer.remove_checkpoint(path)
     assert not path.exists()
+
+
+def test_a_disk_that_fills_while_torch_writes_is_named(tmp_path, monkeypatch):
+    """There torch raises an error of its own."""
+
+    def full_disk(*_):
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError:
+            raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 768 vs 662")  # noqa: B904
+
+    (tmp_path / "last.ckpt").write_text("old")
+    monkeypatch.setattr("vos_lightning.callbacks.checkpoints.files.torch.save", full_disk)
+    with pytest.raises(VOSError, match=r"last\.ckpt: cannot be written \(No space left on device\); free space"):
+        AtomicCheckpointIO().save_checkpoint({"state_dict": {}}, tmp_path / "last.ckpt")
+    assert (tmp_path / "last.ckpt").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_a_signal_breaks_is_the_end_and_no_fault(tmp_path):
+    """A signal to all processes ends those that compile for the first step."""
+    last = LastCheckpoint(str(tmp_path))
+    last._signals.received = signal.SIGTERM
+    with pytest.raises(SystemExit) as stop:
+        last.on_exception(None, None, RuntimeError("a subprocess ended"))
+    assert stop.value.code == 143
+    last._signals.received = None
+    last.on_exception(None, None, RuntimeError("a fault"))
 
 
 def test_no_file_that_a_checkpoint_names_is_removed(tmp_path):

@@ -11,8 +11,10 @@ from multiprocessing import active_children
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from vos_lightning.callbacks.checkpoints.files import AtomicCheckpointIO
 from vos_lightning.cli import main
 from vos_lightning.data.clips.dataset import ClipDataset, collate_clips
 from vos_lightning.data.clips.loading import ClipLoader
@@ -107,6 +109,16 @@ def test_export_on_a_full_disk_leaves_nothing(small_disk, masks, capsys, target)
     assert (code, err.count("\n")) == (2, 1)
     assert "No space left" in err
     assert list(disk.iterdir()) == []
+
+
+def test_a_checkpoint_on_a_full_disk_keeps_the_old_one(small_disk):
+    disk, writer = small_disk(100), AtomicCheckpointIO()
+    writer.save_checkpoint({"state_dict": {}}, disk / "last.ckpt")
+    before = (disk / "last.ckpt").read_bytes()
+    with pytest.raises(UnwritableError, match=r"last\.ckpt: cannot be written \(No space left on device\)"):
+        writer.save_checkpoint({"state_dict": {"a": torch.zeros(100_000)}}, disk / "last.ckpt")
+    assert [path.name for path in disk.iterdir()] == ["last.ckpt"]
+    assert (disk / "last.ckpt").read_bytes() == before
 
 
 @pytest.mark.parametrize("kind", ["json", "csv", "html"])

@@ -1,5 +1,6 @@
 """fit, validate, test and predict through the command line, from the configs that ship."""
 
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -66,6 +67,20 @@ def test_the_slurm_script_parses_and_fits_its_config():
     assert f"--ntasks-per-node={trainer['devices']}" in script
     assert f"--nodes={trainer['num_nodes']}\n" in script
     assert str(128 + signal.SIGUSR1) in script
+
+
+def test_the_slurm_script_logs_to_a_folder_that_is_there():
+    (log,) = re.findall(r"#SBATCH --output=(\S+)", (TRAINERS / "slurm.sh").read_text())
+    assert "/" not in log  # SLURM creates no folder, and says nothing
+
+
+def test_the_ddp_fragment_runs_on_a_cpu(in_tmp, davis_tree, caplog):
+    caplog.set_level("INFO")
+    arguments = ["fit", "--config", str(VIDEOS), "--config", str(TRAINERS / "ddp.yaml")]
+    arguments += [f"--data.init_args.root={davis_tree / 'JPEGImages'}", *SMALL, "--trainer.max_steps=1"]
+    assert main([*arguments, "--trainer.devices=1", "--trainer.default_root_dir=run"]) == 0
+    assert "BatchNorm is synchronised on GPUs only" in caplog.text
+    assert list(Path("run").rglob("last.ckpt"))
 
 
 def test_a_second_run_into_the_same_folder_keeps_the_first_config(in_tmp, davis_tree):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vos_lightning.io.files import atomic_path
+from vos_lightning.io.terminal import plain_cell
 
 Picture = NDArray[np.uint8]
 Value = str | int | float
@@ -37,4 +38,4 @@ def append_table(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Val
     fresh = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerows(([columns] if fresh else []) + [list(row) for row in rows])
+        writer.writerows(([columns] if fresh else []) + [[plain_cell(value) for value in row] for row in rows])

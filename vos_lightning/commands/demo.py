@@ -18,6 +18,7 @@ from vos_lightning.commands.segment import segment
 from vos_lightning.data import SyntheticDataModule
 from vos_lightning.io.frames import open_frames
 from vos_lightning.io.masks import read_mask, write_mask
+from vos_lightning.io.terminal import say
 from vos_lightning.metrics import JFMeasure
 from vos_lightning.tasks.mast import MAST
 
@@ -54,7 +55,7 @@ def run(output: Path, steps: int = STEPS) -> dict[str, Scores]:
     start = time.perf_counter()
     data = _data(output)
     checkpoint = _train(data, output, steps)
-    print(f"trained {steps} steps on generated videos: {checkpoint}", flush=True)
+    say(f"trained {steps} steps on generated videos: {checkpoint}")
     methods = {
         COPY: (_copy_first_mask, output / "copy"),
         LAB: (_tracked_by("lab"), output / "lab"),
@@ -62,7 +63,7 @@ def run(output: Path, steps: int = STEPS) -> dict[str, Scores]:
     }
     scores = {name: _score(data.root, method, folder) for name, (method, folder) in methods.items()}
     print(_table(scores))
-    print(f"masks and overlay videos are in {output / 'trained'}; took {time.perf_counter() - start:.0f} s")
+    say(f"masks and overlay videos are in {output / 'trained'}; took {time.perf_counter() - start:.0f} s")
     return scores
 
 

@@ -18,6 +18,7 @@ from vos_lightning.io.masks import read_palette
 from vos_lightning.io.overlay import overlay
 from vos_lightning.io.prefetch import BackgroundReader
 from vos_lightning.io.progress import progress_bar
+from vos_lightning.io.terminal import say
 from vos_lightning.io.writers import MaskWriter, VideoWriter
 
 OVERLAY = "overlay.mp4"
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         with_overlay=options.overlay,
         adapter=_adapter(options),
     )
-    print(f"{frames} masks in {options.output} ({frames / seconds:.1f} frames per second)")
+    say(f"{frames} masks in {options.output} ({frames / seconds:.1f} frames per second)")
     return 0
 
 

@@ -52,6 +52,15 @@ class Item:
     late: frozenset[int] = frozenset()
     size: tuple[int, int] | None = None
 
+    def __post_init__(self) -> None:
+        """Check the name.
+
+        Raises:
+            VOSError: It holds a backslash.
+        """
+        if "\\" in self.target:
+            raise VOSError(f"{self.source}: unpacking may take the backslash in its name for a folder; rename it")
+
 
 def plan_davis(
     predictions: Path, reference: Path | None = None, image_set: Path | None = None

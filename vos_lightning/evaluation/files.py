@@ -10,6 +10,7 @@ from pathlib import Path
 from vos_lightning.errors import VOSError
 from vos_lightning.evaluation.report import Report
 from vos_lightning.io.files import atomic_path, check_writable
+from vos_lightning.io.terminal import plain_cell
 
 _ERRORS = "backslashreplace"
 """Names of files that are no text are escaped."""
@@ -54,7 +55,7 @@ def write_csv(path: str | Path, reports: Sequence[Report]) -> None:
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors=_ERRORS) as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: plain_cell(value) for name, value in row.items()} for row in rows)
 
 
 def write_text(path: str | Path, text: str) -> None:

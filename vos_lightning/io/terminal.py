@@ -1,9 +1,11 @@
-"""Lines for a terminal or a pipe, whatever the names in them hold and whatever the locale can show."""
+"""Text for a terminal, a pipe or a spreadsheet, whatever the names in it hold and whatever the locale can show."""
 
 from __future__ import annotations
 
 import sys
-from typing import TextIO
+from typing import TextIO, TypeVar
+
+T = TypeVar("T")
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:
@@ -14,6 +16,15 @@ def printable(text: str, encoding: str = "utf-8") -> str:
     """
     escaped = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
     return escaped.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def plain_cell(value: T) -> T | str:
+    """A cell of a CSV file: text that a spreadsheet would run as a formula gets an apostrophe in front.
+
+    >>> plain_cell("=1+1"), plain_cell("dog"), plain_cell(-0.5)
+    ("'=1+1", 'dog', -0.5)
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def encoding_of(stream: TextIO) -> str:

@@ -15,6 +15,7 @@ from vos_lightning.lightning_cli.config_errors import OneLineParser
 from vos_lightning.lightning_cli.config_text import guard_configs
 from vos_lightning.lightning_cli.configs import listing, with_paths
 from vos_lightning.lightning_cli.messages import hide_messages
+from vos_lightning.lightning_cli.rank_errors import dead_rank
 from vos_lightning.lightning_cli.run_config import RunConfig
 from vos_lightning.lightning_cli.trainer import TrainerCLI
 
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run one subcommand of Lightning.
 
     Returns:
-        The exit code: 0, or 1 if a loader process died, which is reported in one line on stderr.
+        The exit code: 0, or 1 if a loader process or another rank died, which is reported in one line on stderr.
 
     Raises:
         VOSError: something that the user can mend.
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
             raise
         return 0  # the first rank reports it; at another code Lightning would kill that one, maybe before it could
     except Exception as error:
-        death = dead_worker(error)
+        death = dead_worker(error) or dead_rank(error)
         if death is None:
             raise
         print(f"vos-lightning: error: {death}", file=sys.stderr)

@@ -3,6 +3,10 @@
 import logging
 import warnings
 
+from vos_lightning.io.terminal import printable
+
+_plain_format = warnings.formatwarning
+
 _WARNINGS = (
     ".*does not have many workers.*",
     r".*isinstance\(treespec, LeafSpec\).*",
@@ -32,7 +36,8 @@ _LOGGERS = (
 
 
 def hide_messages() -> None:
-    """Filter warnings and log records in this process."""
+    """Filter warnings and log records in this process, and escape control codes in the others."""
+    warnings.formatwarning = _format
     for message in _WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     for name in _LOGGERS:
@@ -40,4 +45,17 @@ def hide_messages() -> None:
 
 
 def _is_useful(record: logging.LogRecord) -> bool:
-    return not any(text in record.getMessage() for text in _LOGGED)
+    text = record.getMessage()
+    record.msg, record.args = _printable(text), ()
+    return not any(part in text for part in _LOGGED)
+
+
+def _format(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    return _printable(_plain_format(message, category, filename, lineno, line))
+
+
+def _printable(text: str) -> str:
+    """Names in a message can't steer the terminal."""
+    return "\n".join(printable(line) for line in text.split("\n"))

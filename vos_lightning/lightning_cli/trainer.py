@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.accelerators import CPUAccelerator, CUDAAccelerator, MPSAccelerator
 from pytorch_lightning.callbacks import ModelSummary
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
@@ -131,6 +132,9 @@ class TrainerCLI(LightningCLI):
         if trainer["enable_model_summary"] is not False and not sys.stderr.isatty():
             callbacks.append(ModelSummary())  # Lightning's choice would draw boxes
         self.trainer_defaults["callbacks"] = callbacks
+        if trainer["sync_batchnorm"] and not _has_gpu(trainer["accelerator"]):
+            rank_zero_info("BatchNorm is synchronised on GPUs only: each process uses the statistics of its own clips")
+            kwargs["sync_batchnorm"] = False
         plugins = trainer["plugins"] or []
         kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), AtomicCheckpointIO()]
         built = super().instantiate_trainer(**kwargs)
@@ -143,6 +147,13 @@ class TrainerCLI(LightningCLI):
     def predict(self, **kwargs: Any) -> None:  # noqa: ANN401
         """Write the masks and hold none."""
         self.trainer.predict(**kwargs | {"return_predictions": False})
+
+
+def _has_gpu(accelerator: object) -> bool:
+    """Whether a trainer will use GPUs, as Lightning chooses."""
+    if accelerator in ("auto", "gpu"):
+        return CUDAAccelerator.is_available() or MPSAccelerator.is_available()
+    return accelerator != "cpu" and not isinstance(accelerator, CPUAccelerator)
 
 
 def _imported(class_path: str) -> type:

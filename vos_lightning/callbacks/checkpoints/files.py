@@ -9,7 +9,7 @@ from pytorch_lightning.plugins.io import CheckpointIO
 
 from vos_lightning.errors import VOSError
 from vos_lightning.io import checkpoints as io
-from vos_lightning.io.files import atomic_path
+from vos_lightning.io.files import atomic_path, unwritable
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -19,13 +19,22 @@ class AtomicCheckpointIO(CheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ANN401
-        """Write a checkpoint, on the disk when this returns."""
+        """Write a checkpoint, on the disk when this returns.
+
+        Raises:
+            UnwritableError: it can't be written; what was there before still is.
+        """
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(path) as temporary, temporary.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise unwritable(path, error) from error
+        except RuntimeError as error:  # torch's own, while it handles what the disk said
+            raise unwritable(path, error.__context__ if isinstance(error.__context__, OSError) else error) from error
 
     def load_checkpoint(
         self,

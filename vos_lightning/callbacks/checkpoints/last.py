@@ -90,8 +90,17 @@ class LastCheckpoint(ModelCheckpoint):
         self._signals.ignore()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leave signals to others."""
+        """Leave signals to others; after one, what went wrong is no fault: it may have hit helpers of the step.
+
+        Raises:
+            SystemExit: a signal had asked for the end.
+        """
+        stopped = self._signals.received is not None and isinstance(exception, Exception)
         self._signals.ignore()
+        if stopped:
+            resume = f"; --ckpt_path last goes on from {self._path()}" if self._path().exists() else ""
+            rank_zero_info(f"stopped before step {self._step + 1} was done{resume}")
+            raise self._signals.exit() from exception
 
     def _path(self) -> Path:
         return Path(str(self.dirpath)) / f"last{self.FILE_EXTENSION}"

@@ -28,7 +28,7 @@ def dead_worker(error: BaseException) -> str | None:
     'a loader process ended unexpectedly (pid 7, Killed), most likely for wan'
     >>> dead_worker(RuntimeError("CUDA out of memory"))
     """
-    for cause in _causes(error):
+    for cause in causes(error):
         message = str(cause)
         if found := _DEATH.search(message):
             how = ", ".join(part for part in (f"pid {found[1]}", found[2]) if part)
@@ -73,7 +73,7 @@ def _waits_for_a_worker(error: BaseException) -> bool:
     )
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """An error, what it was raised from, and what was being handled then."""
     seen: set[int] = set()
     one: BaseException | None = error
