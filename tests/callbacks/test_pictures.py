@@ -9,6 +9,7 @@ from PIL import Image
 from vos_lightning import MAST
 from vos_lightning.callbacks.pictures import Pictures
 from vos_lightning.callbacks.predictions import PredictionWriter
+from vos_lightning.callbacks.run_folder import append_table
 from vos_lightning.callbacks.score_table import ScoreTable, by_sequence
 from vos_lightning.callbacks.strips import SequenceStrip
 from vos_lightning.data import SyntheticDataModule
@@ -93,6 +94,11 @@ def test_the_table_has_means_over_the_objects_of_each_sequence(tmp_path):
     rows = by_sequence(objects)
     assert [row[:3] for row in rows] == [["a", 2, 4], ["b", 1, 9]]
     assert [row[3:] for row in rows] == [pytest.approx([0.4, 0.6, 0.5]), pytest.approx([1.0, 0.0, 0.5])]
+
+
+def test_no_name_in_a_table_is_a_formula(tmp_path):
+    append_table(tmp_path / "a.csv", ("sequence", "J"), [["=cmd|' /C calc'!A0", -0.5]])
+    assert (tmp_path / "a.csv").read_text().splitlines() == ["sequence,J", "'=cmd|' /C calc'!A0,-0.5"]
 
 
 def test_the_table_of_a_test_run_agrees_with_its_scores(tmp_path):

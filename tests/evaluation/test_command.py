@@ -36,6 +36,16 @@ def test_json_and_csv_hold_everything_unrounded(results, tmp_path):
         assert {name: float(row[name]) for name in MEASURES} == {name: one[name] for name in MEASURES}
 
 
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)"])
+def test_no_name_in_a_csv_is_a_formula(results, tmp_path, name):
+    for folder in results:
+        shutil.copytree(folder / "boat", folder / name)
+    assert evaluate_command([results[0]], results[1], csv=tmp_path / "s.csv") == 0
+    with (tmp_path / "s.csv").open() as file:
+        names = {row["sequence"] for row in csv.DictReader(file)}
+    assert names == {"boat", "cow", f"'{name}"}
+
+
 def test_piped_output_is_plain(results):
     longer = results[0] / ("a-sequence-of-a-name-that-is-much-wider-than-any-terminal-" * 2)
     for folder in results:

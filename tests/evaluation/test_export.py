@@ -159,6 +159,14 @@ def test_frames_without_an_object_are_no_first_masks(tmp_path, save_masks):
         export_command(tmp_path / "results", tmp_path / "out")
 
 
+@pytest.mark.parametrize("target", ["out", "out.zip"])
+def test_backslashes_in_names_are_refused(tmp_path, save_masks, scene, target):
+    save_masks(tmp_path / "results" / "a\\..\\..\\evil", scene(2))
+    with pytest.raises(VOSError, match="backslash in its name"):
+        export_command(tmp_path / "results", tmp_path / target)
+    assert not (tmp_path / target).exists()
+
+
 def test_nothing_is_overwritten(results, tmp_path):
     (tmp_path / "out").mkdir()
     os.mkfifo(tmp_path / "pipe.zip")

@@ -89,7 +89,10 @@ class IndexCache:
     @classmethod
     def of(cls, root: str | Path) -> "IndexCache":
         """The user's cache for a dataset folder, below ``$XDG_CACHE_HOME`` or ``~/.cache``."""
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        try:
+            home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        except RuntimeError:  # the system knows no home of this user
+            return cls(None)
         key = hashlib.sha1(os.fsencode(Path(root).resolve()), usedforsecurity=False).hexdigest()[:16]
         return cls(home / "vos_lightning" / f"index-{key}.json")
 
