@@ -3,6 +3,7 @@
 import pytest
 
 from vos_lightning.commands import demo
+from vos_lightning.errors import VOSError
 from vos_lightning.io.frames import VideoFile
 
 
@@ -13,6 +14,13 @@ def test_a_short_demo_leaves_masks_and_overlays(tmp_path):
     assert len(folders) == 3
     for folder in folders:
         assert len(list(folder.glob("*.png"))) == len(VideoFile(folder / "overlay.mp4")) == 32
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "last.ckpt").write_text("precious")
+    with pytest.raises(VOSError, match="holds something else than an earlier demo"):
+        demo.run(tmp_path, steps=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
 
 
 @pytest.mark.slow

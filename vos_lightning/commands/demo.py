@@ -16,6 +16,8 @@ from vos_lightning.callbacks.checkpoints import LastCheckpoint
 from vos_lightning.callbacks.progress import default_progress
 from vos_lightning.commands.segment import segment
 from vos_lightning.data import SyntheticDataModule
+from vos_lightning.errors import VOSError
+from vos_lightning.io.files import unwritable
 from vos_lightning.io.frames import open_frames
 from vos_lightning.io.masks import read_mask, write_mask
 from vos_lightning.io.terminal import say
@@ -51,7 +53,11 @@ def run(output: Path, steps: int = STEPS) -> dict[str, Scores]:
 
     Returns:
         J, F and JF over all objects, by method.
+
+    Raises:
+        VOSError: the folder holds something else than an earlier demo.
     """
+    _check_own(output)
     start = time.perf_counter()
     data = _data(output)
     checkpoint = _train(data, output, steps)
@@ -65,6 +71,18 @@ def run(output: Path, steps: int = STEPS) -> dict[str, Scores]:
     print(_table(scores))
     say(f"masks and overlay videos are in {output / 'trained'}; took {time.perf_counter() - start:.0f} s")
     return scores
+
+
+def _check_own(output: Path) -> None:
+    """Files of a demo have fixed names, such as last.ckpt: they only go where nothing else is."""
+    mark = output / ".vos_lightning_demo"
+    if output.is_dir() and any(output.iterdir()) and not mark.exists():
+        raise VOSError(f"{output}: holds something else than an earlier demo; choose a new folder")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except OSError as error:
+        raise unwritable(output, error) from error
 
 
 def _data(output: Path) -> SyntheticDataModule:

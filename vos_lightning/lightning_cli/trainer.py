@@ -3,6 +3,7 @@
 import sys
 from importlib import import_module
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import pytorch_lightning as pl
@@ -23,7 +24,7 @@ from vos_lightning.callbacks.predictions import PredictionWriter
 from vos_lightning.callbacks.progress import default_progress
 from vos_lightning.callbacks.run_start import RunStart
 from vos_lightning.callbacks.score_table import ScoreTable
-from vos_lightning.errors import VOSError
+from vos_lightning.errors import CorruptFileError, VOSError
 from vos_lightning.lightning_cli.checkpoint_settings import checkpoint_settings
 from vos_lightning.lightning_cli.config_errors import one_line
 from vos_lightning.lightning_cli.resume import (
@@ -110,6 +111,7 @@ class TrainerCLI(LightningCLI):
 
         Raises:
             VOSError: such a value.
+            CorruptFileError: a checkpoint that nothing can be restored from.
             KeyboardInterrupt: Ctrl-C, of which Lightning makes an exit code of its own.
         """
         try:
@@ -118,8 +120,13 @@ class TrainerCLI(LightningCLI):
             if isinstance(stop.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from stop
             raise
-        except ValueError as error:
-            if isinstance(error, VOSError) or subcommand != "fit" or self.trainer.global_step > 0:
+        except VOSError:
+            raise
+        except Exception as error:
+            if _is_restoring(error):
+                path = self.config[subcommand].get("ckpt_path")
+                raise CorruptFileError(f"{path} is damaged: {type(error).__name__} {one_line(str(error))}") from error
+            if not isinstance(error, ValueError) or subcommand != "fit" or self.trainer.global_step > 0:
                 raise
             raise VOSError(str(error)) from error
 
@@ -147,6 +154,18 @@ class TrainerCLI(LightningCLI):
     def predict(self, **kwargs: Any) -> None:  # noqa: ANN401
         """Write the masks and hold none."""
         self.trainer.predict(**kwargs | {"return_predictions": False})
+
+
+def _is_restoring(error: Exception) -> bool:
+    """Whether an error came up while a checkpoint's content was taken over; weights of another shape are no damage."""
+    names = [
+        frame.f_code.co_name
+        for frame, _ in walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__") == "pytorch_lightning.trainer.connectors.checkpoint_connector"
+    ]
+    return any(
+        name.startswith(("restore", "_restore", "resume")) for name in names
+    ) and "Error(s) in loading state_dict" not in str(error)
 
 
 def _has_gpu(accelerator: object) -> bool:

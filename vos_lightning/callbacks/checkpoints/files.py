@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
-from vos_lightning.errors import VOSError
+from vos_lightning.errors import CorruptFileError, VOSError
 from vos_lightning.io import checkpoints as io
 from vos_lightning.io.files import atomic_path, unwritable
 
@@ -42,8 +42,19 @@ class AtomicCheckpointIO(CheckpointIO):
         map_location: Any = "cpu",  # noqa: ANN401
         weights_only: bool | None = True,
     ) -> dict[str, Any]:
-        """Read a checkpoint without unpickling anything; see `read_checkpoint`."""
-        return read_checkpoint(path, "cpu" if map_location is None else map_location)
+        """Read a checkpoint without unpickling anything; see `read_checkpoint`.
+
+        Raises:
+            CorruptFileError: its weights are no plain numbers, which torch would convert to some.
+        """
+        checkpoint = read_checkpoint(path, "cpu" if map_location is None else map_location)
+        state = checkpoint["state_dict"]
+        if not isinstance(state, dict):
+            raise CorruptFileError(f"{path} is damaged: state_dict is {type(state).__name__}")
+        for name, one in state.items():
+            if isinstance(one, torch.Tensor) and (one.layout != torch.strided or one.is_complex() or one.is_meta):
+                raise CorruptFileError(f"{path} is damaged: {name} holds no plain numbers")
+        return checkpoint
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a checkpoint, if it is there; names may come out of another checkpoint, so nothing else is removed."""

@@ -30,7 +30,7 @@ class RandomState(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep them until training starts: what comes before draws too."""
-        self._restored = state_dict
+        self._restored = {name: state_dict[name] for name in ("torch", "cuda", "numpy", "python")}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put the generators back to where they were."""
