@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vos_lightning.errors import VOSError
+from vos_lightning.evaluation.protocols import some
 from vos_lightning.evaluation.run_lengths import run_lengths
 from vos_lightning.io.cutouts import TransparentVideoWriter, cutout, png_bytes
 from vos_lightning.io.files import atomic_path
-from vos_lightning.io.frames import Frame, FrameSource
+from vos_lightning.io.frames import Frame, FrameSource, open_frames
+from vos_lightning.io.masks import read_mask, read_palette
 from vos_lightning.io.overlay import overlay
 from vos_lightning.io.palette import complete_palette
 from vos_lightning.io.prefetch import BackgroundReader
@@ -69,6 +71,23 @@ class MaskedVideo:
     def label(self, object_id: int) -> str:
         """What an object is called."""
         return self.labels.get(object_id, f"object {object_id}")
+
+
+def masked_video(masks: Path, video: Path) -> MaskedVideo:
+    """A video with the folder of its masks: PNGs named after the frames, as `segment` writes them.
+
+    Raises:
+        VOSError: the video can't be read, or a frame has no mask.
+    """
+    frames = open_frames(video)
+    names = frames.names
+    missing = [f"{name}.png" for name in names if not (masks / f"{name}.png").is_file()]
+    if missing:
+        raise VOSError(f"{masks}: lacks {some(missing)} of the {len(names)} frames; give the masks of this video")
+    name = video.stem if video.is_file() else video.resolve().name
+    return MaskedVideo(
+        name, frames, lambda index: read_mask(masks / f"{names[index]}.png"), read_palette(masks / f"{names[0]}.png")
+    )
 
 
 def write_masks(video: MaskedVideo, path: Path) -> None:

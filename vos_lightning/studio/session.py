@@ -22,6 +22,8 @@ from vos_lightning.studio.worker import Worker
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif"})
 PROJECT_SUFFIX = ".studio"
 _THUMBNAIL_SIDE = 72
+_NEARBY = (1, 2, 4)
+"""How far off the frames lie that show what moves."""
 _MOST_CHOICES = 500
 
 
@@ -83,9 +85,18 @@ class Session:
         self.events.publish({"type": "changed", "frame": frame, "page": page, "objects": objects, **news})
         return news
 
-    def picture(self, frame: int) -> NDArray[np.uint8]:
-        """A frame in full size, RGB (H, W, 3)."""
-        return open_frames(self.project.video).read([frame])[0]
+    def pictures_around(self, frame: int) -> list[NDArray[np.uint8]]:
+        """A frame in full size, RGB (H, W, 3), and some close to it.
+
+        Raises:
+            VOSError: no such frame, or one is damaged.
+        """
+        project = self.project
+        if not 0 <= frame < project.num_frames:
+            raise VOSError(f"there is no frame {frame}; the video has {project.num_frames}")
+        way = 1 if frame + _NEARBY[-1] < project.num_frames else -1
+        near = [min(max(frame + way * step, 0), project.num_frames - 1) for step in _NEARBY]
+        return open_frames(project.video).read([frame, *(one for one in near if one != frame)])
 
     def close(self) -> None:
         """End what runs."""
