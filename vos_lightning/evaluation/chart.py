@@ -15,19 +15,12 @@ SERIES_COLOURS = ("#3b7dd8", "#d8663b", "#3aa17e", "#b0529c", "#c2a000", "#5b6ab
 
 @dataclass(frozen=True)
 class Series:
-    """One curve.
+    """One curve."""
 
-    Attributes:
-        name: For the legend.
-        values: (T,) in [0, 1]; NaN leaves a hole.
-        colour: Index into the colours; curves of one object share it.
-        dashed: Tells two curves of one colour apart.
-    """
-
-    name: str
-    values: NDArray[np.float64]
-    colour: int
-    dashed: bool = False
+    name: str  # for the legend
+    values: NDArray[np.float64]  # (T,) in [0, 1]; NaN leaves a hole
+    colour: int  # index into the colours; curves of one object share it
+    dashed: bool = False  # tells two curves of one colour apart
 
 
 def chart(frames: Sequence[str], series: Sequence[Series]) -> str:

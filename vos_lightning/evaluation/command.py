@@ -69,22 +69,32 @@ def evaluate_command(
     if frames is not None and not Path(frames).is_dir():
         raise DatasetNotFoundError(f"{frames}: no such folder; expected {Path(frames).name}/<sequence>/<frame>.jpg")
     check_outputs(json, csv, html)
+    seen = SEEN_CATEGORIES
+    if train_meta is not None:
+        seen = frozenset(entry.category for video in read_metadata(train_meta).values() for entry in video.objects)
     reports = []
     for folder in predictions:
-        with _progress(Path(folder).name) as on_progress:
+        with _progress(Path(folder).name) as bar:
             report = evaluate_folder(
                 folder,
                 annotations,
                 protocol,
                 meta=meta,
-                seen_categories=SEEN_CATEGORIES if train_meta is None else _categories(train_meta),
+                seen_categories=seen,
                 strict=strict,
                 workers=workers,
-                on_progress=on_progress,
+                on_progress=bar,
             )
         reports.append(report)
     _print(reports)
-    _write(reports, json, csv, html, frames)
+    if json is not None:
+        write_json(json, reports)
+    if csv is not None:
+        write_csv(csv, reports)
+    if html is not None:
+        from vos_lightning.evaluation.html import html_report  # here: it needs the readers of images
+
+        write_text(html, html_report(reports, _path(frames)))
     return 0
 
 
@@ -169,27 +179,6 @@ def _print_notes(notes: Iterable[str]) -> None:
         say(f"note: {note}", sys.stderr)
 
 
-def _write(
-    reports: list[Report],
-    json: str | Path | None,
-    csv: str | Path | None,
-    html: str | Path | None,
-    frames: str | Path | None,
-) -> None:
-    if json is not None:
-        write_json(json, reports[0].to_dict() if len(reports) == 1 else compare(reports).to_dict())
-    if csv is not None:
-        write_csv(csv, reports)
-    if html is not None:
-        from vos_lightning.evaluation.html import html_report  # here: it needs the readers of images
-
-        write_text(html, html_report(reports, _path(frames)))
-
-
-def _categories(train_meta: str | Path) -> frozenset[str]:
-    return frozenset(entry.category for video in read_metadata(train_meta).values() for entry in video.objects)
-
-
 @contextmanager
 def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on the terminal; nothing when piped."""
@@ -202,8 +191,4 @@ def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
 
     with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
         task = progress.add_task(escape(printable(name)), total=None)
-
-        def advance(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total, refresh=True)
-
-        yield advance
+        yield lambda done, total: progress.update(task, completed=done, total=total, refresh=True)

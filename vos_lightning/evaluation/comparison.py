@@ -32,19 +32,13 @@ class Comparison:
 
     def to_dict(self) -> dict[str, object]:
         """What the JSON file holds: every report, and J&F per sequence with its difference to the first report."""
-        return {
-            "results": {name: report.to_dict() for name, report in zip(self.names, self.reports, strict=True)},
-            "per_sequence": [
-                {
-                    "sequence": sequence,
-                    "J&F-Mean": dict(zip(self.names, scores, strict=True)),
-                    "difference": {
-                        name: score - scores[0] for name, score in zip(self.names[1:], scores[1:], strict=True)
-                    },
-                }
-                for sequence, scores in self.sequences().items()
-            ],
-        }
+        per_sequence = []
+        for sequence, scores in self.sequences().items():
+            named = dict(zip(self.names, scores, strict=True))
+            difference = {name: named[name] - scores[0] for name in self.names[1:]}
+            per_sequence.append({"sequence": sequence, "J&F-Mean": named, "difference": difference})
+        results = {name: report.to_dict() for name, report in zip(self.names, self.reports, strict=True)}
+        return {"results": results, "per_sequence": per_sequence}
 
 
 def compare(reports: Sequence[Report]) -> Comparison:
@@ -66,31 +60,23 @@ def compare(reports: Sequence[Report]) -> Comparison:
 
 def sequence_table(comparison: Comparison) -> Table:
     """J&F of each sequence in each report, and what the others gain over the first."""
-    rows = [_line(name, scores) for name, scores in comparison.sequences().items()]
+    first, *others = comparison.names
+    header = ("sequence", first, *(column for name in others for column in (name, DIFFERENCE)))
+    rows = tuple(_line(name, scores) for name, scores in comparison.sequences().items())
     means = [report.mean()["J&F-Mean"] for report in comparison.reports]
-    return Table(
-        f"J&F per sequence, and the difference to {comparison.names[0]}",
-        ("sequence", comparison.names[0], *(column for name in comparison.names[1:] for column in (name, DIFFERENCE))),
-        tuple(rows),
-        (_line("mean over objects", means),),
-        1,
-    )
+    summary = (_line("mean over objects", means),)
+    return Table(f"J&F per sequence, and the difference to {first}", header, rows, summary, 1)
 
 
 def mean_table(comparison: Comparison) -> Table:
     """All measures of all reports."""
     means = [report.mean() for report in comparison.reports]
     measures = [measure for measure in (*YOUTUBE_MEASURES, *MEASURES) if measure in means[0]]
-    return Table(
-        f"{len(means)} results ({comparison.reports[0].protocol}, {counted(comparison.reports[0].frames, 'frame')})",
-        ("result", *(measure.replace("-Mean", "") for measure in measures)),
-        tuple(
-            (name, *(number(mean[measure]) for measure in measures))
-            for name, mean in zip(comparison.names, means, strict=True)
-        ),
-        (),
-        1,
-    )
+    title = f"{len(means)} results ({comparison.reports[0].protocol}, {counted(comparison.reports[0].frames, 'frame')})"
+    header = ("result", *(measure.replace("-Mean", "") for measure in measures))
+    cells = (tuple(number(mean[measure]) for measure in measures) for mean in means)
+    rows = tuple((name, *row) for name, row in zip(comparison.names, cells, strict=True))
+    return Table(title, header, rows, (), 1)
 
 
 def _line(name: str, scores: Sequence[float]) -> tuple[str, ...]:

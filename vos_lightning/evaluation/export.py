@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -13,20 +13,19 @@ from itertools import count, groupby
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-import numpy as np
 from PIL import Image
 
 from vos_lightning.errors import CorruptFileError, DatasetNotFoundError, MaskError, VOSError
-from vos_lightning.evaluation.folders import frame_names, sequence_folders
+from vos_lightning.evaluation.folders import frame_names, require_frames, sequence_folders
 from vos_lightning.evaluation.metadata import Video
-from vos_lightning.evaluation.protocols import some
+from vos_lightning.evaluation.protocols import some, unknown_ids
 from vos_lightning.evaluation.table import counted
 from vos_lightning.evaluation.workers import parallel_map
 from vos_lightning.ids import VOID, present_ids
 from vos_lightning.io.files import atomic_path, check_writable, list_files, temporary_sibling
 from vos_lightning.io.frame_folder import IMAGE_SUFFIXES, FrameFolder
 from vos_lightning.io.masks import read_mask, read_palette
-from vos_lightning.io.palette import complete_palette
+from vos_lightning.io.palette import DAVIS_PALETTE
 
 Format: TypeAlias = Literal["davis", "youtube-vos"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -34,23 +33,14 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 @dataclass(frozen=True)
 class Item:
-    """One mask of a submission.
+    """One mask of a submission."""
 
-    Attributes:
-        sequence: Folder's name.
-        source: File to pack.
-        target: Name in the submission.
-        ids: What the mask may hold besides 0.
-        late: Ids that are introduced by a later frame.
-        size: Height and width that it must have; `None`: that of the sequence's first mask.
-    """
-
-    sequence: str
-    source: Path
-    target: str
-    ids: frozenset[int]
-    late: frozenset[int] = frozenset()
-    size: tuple[int, int] | None = None
+    sequence: str  # folder's name
+    source: Path  # file to pack
+    target: str  # name in the submission
+    ids: frozenset[int]  # what the mask may hold besides 0
+    late: frozenset[int] = frozenset()  # ids that are introduced by a later frame
+    size: tuple[int, int] | None = None  # height and width that it must have; `None`: that of the sequence's first mask
 
     def __post_init__(self) -> None:
         """Check the name.
@@ -91,8 +81,7 @@ def plan_davis(
             images = FrameFolder(reference / name)
             frames, size = _required(predicted[name], frames, images.names, notes), images.size
         ids = _first_ids(predicted[name] / f"{frames[0]}.png", notes)
-        for frame in frames:
-            items.append(Item(name, predicted[name] / f"{frame}.png", f"{name}/{frame}.png", ids, size=size))
+        items += [Item(name, predicted[name] / f"{one}.png", f"{name}/{one}.png", ids, size=size) for one in frames]
     return items, notes
 
 
@@ -149,8 +138,7 @@ def check_items(items: Sequence[Item], workers: int) -> list[str]:
                     f"{item.source}: is {size[1]}x{size[0]} pixels, {first.source.name} {width}x{height}; "
                     "write all masks of a sequence at one size"
                 )
-        early = [(item.source, ids) for item, (_, ids) in masks if ids]
-        if early:
+        if early := [(item.source, ids) for item, (_, ids) in masks if ids]:
             path, ids = early[0]
             more = f" (and {counted(len(early) - 1, 'more mask')})" if len(early) > 1 else ""
             notes.append(f"{path}: holds id {some(ids)} before the frame that introduces it{more}")
@@ -166,11 +154,9 @@ def check_item(item: Item) -> tuple[tuple[int, int], list[int]]:
             f"{item.source}: is {width}x{height} pixels, the data set {item.size[1]}x{item.size[0]}; "
             "write masks at the size of the frames"
         )
-    present = set(np.flatnonzero(np.bincount(mask.ravel())).tolist())
-    unknown = sorted(present - item.ids - {0})
-    if unknown:
+    if unknown := unknown_ids(mask, item.ids):
         raise MaskError(f"{item.source}: holds id {some(unknown)}, but the objects are {some(sorted(item.ids))}")
-    return (height, width), sorted(present & item.late)
+    return (height, width), sorted(item.late.intersection(present_ids(mask)))
 
 
 def write_submission(items: Iterable[Item], output: Path) -> None:
@@ -198,11 +184,10 @@ def indexed_png(path: Path) -> bytes:
     """A mask as the servers read it: the file as it is if it has a palette, else with the default one."""
     if read_palette(path) is not None:
         return path.read_bytes()
-    image = Image.fromarray(read_mask(path))
-    image.putpalette(complete_palette(None))
-    with BytesIO() as file:
-        image.save(file, format="PNG")
-        return file.getvalue()
+    image, file = Image.fromarray(read_mask(path)), BytesIO()
+    image.putpalette(DAVIS_PALETTE)
+    image.save(file, format="PNG")
+    return file.getvalue()
 
 
 @contextmanager
@@ -240,25 +225,19 @@ def _wanted_sequences(predicted: Iterable[str], reference: Path | None, image_se
 
 
 def _check_sequences(predictions: Path, predicted: dict[str, Path], wanted: Sequence[str]) -> None:
-    missing = [name for name in wanted if name not in predicted]
-    if missing:
+    if missing := [name for name in wanted if name not in predicted]:
         raise VOSError(f"{predictions}: lacks {some(missing)} of {len(wanted)} sequences; predict them all")
 
 
-def _left_out(predictions: Path, predicted: Iterable[str], wanted: Iterable[str]) -> list[str]:
-    kept = set(wanted)
-    extra = [name for name in predicted if name not in kept]
+def _left_out(predictions: Path, predicted: Iterable[str], wanted: Collection[str]) -> list[str]:
+    extra = [name for name in predicted if name not in wanted]
     return [f"{predictions}: {some(extra)} not wanted and left out"] if extra else []
 
 
 def _required(folder: Path, frames: Sequence[str], wanted: Sequence[str], notes: list[str]) -> list[str]:
     """The wanted frames, if all are there."""
-    present = set(frames)
-    missing = [f"{frame}.png" for frame in wanted if frame not in present]
-    if missing:
-        raise VOSError(f"{folder}: lacks {some(missing)} of the {len(wanted)} frames wanted; write one PNG per frame")
-    extra = len(present.difference(wanted))
-    if extra:
+    require_frames(folder, frames, wanted, "wanted")
+    if extra := len(set(frames).difference(wanted)):
         notes.append(f"{folder}: {extra} of {len(frames)} frames not wanted and left out")
     return list(wanted)
 

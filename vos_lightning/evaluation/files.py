@@ -1,15 +1,16 @@
-"""Reports as JSON and CSV files, there whole or not at all."""
+"""Reports as JSON, CSV and HTML files, there whole or not at all."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from vos_lightning.errors import VOSError
+from vos_lightning.evaluation.comparison import compare
 from vos_lightning.evaluation.report import Report
-from vos_lightning.io.files import atomic_path, check_writable
+from vos_lightning.io.files import atomic_path, check_writable, is_special
 from vos_lightning.io.terminal import plain_cell
 
 _ERRORS = "backslashreplace"
@@ -23,22 +24,20 @@ def check_outputs(*paths: str | Path | None) -> None:
         VOSError: One can't be written, or two are the same.
     """
     taken = set[Path]()
-    for path in paths:
-        if path is None:
-            continue
+    for path in (Path(path) for path in paths if path is not None):
         check_writable(path)
-        if Path(path).is_file() or not Path(path).exists():  # several may go into one pipe
-            if Path(path).resolve() in taken:
-                raise VOSError(f"{path}: is to hold two of --json, --csv and --html; give each a file of its own")
-            taken.add(Path(path).resolve())
+        if path.resolve() in taken and not is_special(path):  # several may go into one pipe
+            raise VOSError(f"{path}: is to hold two of --json, --csv and --html; give each a file of its own")
+        taken.add(path.resolve())
 
 
-def write_json(path: str | Path, content: Mapping[str, object]) -> None:
-    """Writes numbers unrounded.
+def write_json(path: str | Path, reports: Sequence[Report]) -> None:
+    """Writes a report, or several side by side, numbers unrounded.
 
     Raises:
         VOSError: The file can't be written.
     """
+    content = reports[0].to_dict() if len(reports) == 1 else compare(reports).to_dict()
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 

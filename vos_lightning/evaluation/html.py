@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vos_lightning.evaluation.chart import Series, chart
 from vos_lightning.evaluation.comparison import DIFFERENCE, Comparison, compare, mean_table, sequence_table
-from vos_lightning.evaluation.page import page
 from vos_lightning.evaluation.pictures import COLOURS, error_picture, find_images
 from vos_lightning.evaluation.report import MEASURES, YOUTUBE_MEASURES, Report, SequenceResult
 from vos_lightning.evaluation.table import Table, counted, number, score_table
@@ -32,22 +33,23 @@ def html_report(reports: Sequence[Report], images: Path | None = None) -> str:
     """
     images = images or find_images(reports[0].annotations)
     if len(reports) == 1:
-        return page(f"J&F of {reports[0].predictions.name}", _single(reports[0], images))
-    comparison = compare(reports)
-    return page(f"J&F of {', '.join(comparison.names)}", _several(comparison, images))
+        name, body = reports[0].predictions.name, _single(reports[0], images)
+    else:
+        comparison = compare(reports)
+        name, body = ", ".join(comparison.names), _several(comparison, images)
+    page = Template(files("vos_lightning.evaluation").joinpath("report.html").read_text(encoding="utf-8"))
+    return page.substitute(title=escape(f"J&F of {name}"), body=body)
 
 
 def _single(report: Report, images: Path | None) -> str:
     mean = report.mean()
     measures = [measure for measure in (*YOUTUBE_MEASURES, *MEASURES) if measure in mean]
-    cards = "".join(
-        f'<div class="card"><b>{number(mean[name])}</b><span>{escape(name)}</span></div>' for name in measures
-    )
+    cards = (f'<div class="card"><b>{number(mean[name])}</b><span>{escape(name)}</span></div>' for name in measures)
     sections = "".join(_section(report, one, images) for one in sorted(report.sequences, key=lambda one: one.mean))
     return (
         f"<h1>{escape(report.predictions.resolve().name)}</h1>"
         f"<p>{_about(report)}</p>"
-        f'<div class="cards">{cards}</div>{_notes([report])}'
+        f'<div class="cards">{"".join(cards)}</div>{_notes([report])}'
         f"<h2>Objects</h2>{_table(score_table(report))}"
         f"<h2>Sequences, worst first</h2>{_key()}{sections}"
     )
@@ -102,11 +104,9 @@ def _compared_section(comparison: Comparison, name: str, images: Path | None) ->
         _figure(error_picture(report, name, frame, images), name, f"{label}, {frame}: J&F {number(float(values[t]))}")
         for report, label, values in zip(comparison.reports, comparison.names, scores, strict=True)
     )
-    means = ", ".join(
-        f"{escape(label)} {number(one.mean)}" for label, one in zip(comparison.names, results, strict=True)
-    )
+    means = (f"{escape(label)} {number(one.mean)}" for label, one in zip(comparison.names, results, strict=True))
     return (
-        f"<section><header><h3>{escape(name)}</h3><span class='soft'>J&amp;F: {means}</span></header>"
+        f"<section><header><h3>{escape(name)}</h3><span class='soft'>J&amp;F: {', '.join(means)}</span></header>"
         f'{chart(results[0].frames, series)}<div class="pictures">{pictures}</div></section>'
     )
 
@@ -115,9 +115,9 @@ def frame_scores(sequence: SequenceResult) -> NDArray[np.float64]:
     """J&F of each frame, over the objects that are scored in it; (T,), NaN where there is none."""
     both = (sequence.J + sequence.F) / 2
     scored = ~np.isnan(both)
-    return np.where(
-        scored.any(axis=1), np.where(scored, both, 0).sum(axis=1) / np.maximum(scored.sum(axis=1), 1), np.nan
-    )
+    means = np.full(len(both), np.nan)
+    np.divide(np.where(scored, both, 0).sum(axis=1), scored.sum(axis=1), out=means, where=scored.any(axis=1))
+    return means
 
 
 def worst_frames(scores: NDArray[np.float64], count: int) -> list[int]:
@@ -140,10 +140,8 @@ def _figure(picture: str, sequence: str, caption: str) -> str:
 
 def _table(table: Table) -> str:
     def line(row: Sequence[str], tag: str = "td") -> str:
-        return "".join(
-            f'<{tag} class="{_cell_class(cell, name, column < table.names)}">{escape(cell)}</{tag}>'
-            for column, (cell, name) in enumerate(zip(row, table.header, strict=True))
-        )
+        classes = ["name"] * table.names + [_gain(*pair) for pair in zip(row, table.header, strict=True)][table.names :]
+        return "".join(f'<{tag} class="{kind}">{escape(cell)}</{tag}>' for kind, cell in zip(classes, row, strict=True))
 
     body = "".join(f"<tr>{line(row)}</tr>" for row in table.rows)
     foot = "".join(f'<tr class="summary">{line(row)}</tr>' for row in table.summary)
@@ -153,9 +151,8 @@ def _table(table: Table) -> str:
     )
 
 
-def _cell_class(cell: str, column: str, is_name: bool) -> str:
-    if is_name:
-        return "name"
+def _gain(cell: str, column: str) -> str:
+    """Class of a cell that is no name."""
     return {"+": "gain", "-": "loss"}.get(cell[0], "") if column == DIFFERENCE and cell else ""
 
 
@@ -164,9 +161,8 @@ def _about(report: Report) -> str:
     counts = ", ".join(counted(count, thing) for thing, count in things.items())
     text = f"{report.predictions} against {report.annotations}, {report.protocol}: {counts}."
     if report.empty_share:
-        text += (
-            f" {100 * report.empty_share:.1f} % of object-frames have nothing annotated: predicting nothing scores 1."
-        )
+        share = f"{100 * report.empty_share:.1f} %"
+        text += f" {share} of object-frames have nothing annotated: predicting nothing scores 1."
     return escape(text).replace("/", "/<wbr>")
 
 

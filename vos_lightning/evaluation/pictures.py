@@ -16,6 +16,7 @@ from vos_lightning.evaluation.report import Report
 from vos_lightning.io.frame_source import Frame
 from vos_lightning.io.frames import open_frames
 from vos_lightning.io.masks import read_mask
+from vos_lightning.io.overlay import outline
 
 COLOURS = {"right": "#2a9d8f", "missed": "#f4a020", "extra": "#e0364c", "another object": "#9b5de5"}
 """What a pixel is: of one id in both masks; in the annotation only; in the prediction only; of different ids."""
@@ -55,17 +56,16 @@ def draw_errors(image: Frame, prediction: IdMask, target: IdMask) -> Frame:
     )
     for colour, where in zip(COLOURS.values(), kinds, strict=True):
         drawn[where] += _OPACITY * (np.array(list(bytes.fromhex(colour[1:])), dtype=np.float32) - drawn[where])
-    drawn[_outline(target)] = 255
+    drawn[outline(target)] = 255
     return drawn.round().astype(np.uint8)
 
 
 def data_uri(picture: Frame) -> str:
     """A picture as text, reduced to what a page can show."""
-    image = Image.fromarray(picture)
+    image, file = Image.fromarray(picture), BytesIO()
     image.thumbnail((_LONG_SIDE, _LONG_SIDE))
-    with BytesIO() as file:
-        image.save(file, format="WEBP", quality=80, method=4)
-        return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+    image.save(file, format="WEBP", quality=80, method=4)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def find_images(annotations: Path) -> Path | None:
@@ -103,13 +103,3 @@ def _background(images: Path | None, sequence: str, frame: str, size: tuple[int,
                 )
             return image
     return np.full((*size, 3), 40, dtype=np.uint8)
-
-
-def _outline(target: IdMask) -> NDArray[np.bool_]:
-    """Pixels of an object next to another id."""
-    edge = np.zeros(target.shape, dtype=bool)
-    edge[1:] |= target[1:] != target[:-1]
-    edge[:, 1:] |= target[:, 1:] != target[:, :-1]
-    edge[:-1] |= target[:-1] != target[1:]
-    edge[:, :-1] |= target[:, :-1] != target[:, 1:]
-    return edge & (target > 0)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vos_lightning.errors import MaskError, VOSError
-from vos_lightning.ids import VOID, merged_objects, scored_ids, without_void
+from vos_lightning.ids import VOID, merged_objects, present_ids, scored_ids, without_void
 
 Protocol: TypeAlias = Literal["davis2017", "davis2016", "youtube-vos"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
@@ -52,35 +52,23 @@ def objects_of(first: IdMask, protocol: Protocol, path: object) -> list[int]:
     raise MaskError(f"{path}: the first annotation holds no object, so there is nothing to score; give its mask")
 
 
-def unknown_ids(mask: IdMask, known: Sequence[int]) -> list[int]:
-    """Ids of a mask (H, W) that are neither 0 nor among the `known`, sorted ones."""
-    has_gaps = len(known) < known[-1]
-    if mask.max() <= known[-1] and not has_gaps:
+def unknown_ids(mask: IdMask, known: Collection[int]) -> list[int]:
+    """Ids of a mask (H, W) that are neither 0 nor among the `known` ones, ascending."""
+    if mask.max() <= len(known) == max(known):  # the known ones are 1 to N: quick to see
         return []
-    unknown = np.ones(256, dtype=bool)
-    unknown[[0, *known]] = False
-    where = unknown[mask]
-    return np.unique(mask[where]).tolist() if where.any() else []
+    return [one for one in present_ids(mask) if one not in known]
 
 
 def check_known(prediction: IdMask, known: Sequence[int], path: object) -> None:
-    """Raises unless a prediction holds known ids only.
-
-    Args:
-        prediction: (H, W).
-        known: Sorted ids, at least one.
-        path: Where the prediction comes from.
+    """Checks the ids of a prediction (H, W) that was read from `path`.
 
     Raises:
         MaskError: It holds an id that was not given; the official code refuses it too.
     """
-    found = unknown_ids(prediction, known)
-    if not found:
-        return
-    hint = "; 255 is void and cannot be predicted" if found == [VOID] else ""
-    raise MaskError(
-        f"{path}: holds id {some(found)}, but the annotated objects are {some(known)}; keep those ids{hint}"
-    )
+    if found := unknown_ids(prediction, known):
+        hint = "; 255 is void and cannot be predicted" if found == [VOID] else ""
+        objects = f"the annotated objects are {some(known)}"
+        raise MaskError(f"{path}: holds id {some(found)}, but {objects}; keep those ids{hint}")
 
 
 def some(names: Sequence[str | int], limit: int = 5) -> str:

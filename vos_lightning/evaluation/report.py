@@ -45,16 +45,10 @@ class SequenceResult:
     @cached_property
     def objects(self) -> tuple[ObjectResult, ...]:
         """Statistics of each object."""
-        return tuple(
-            ObjectResult(
-                self.name,
-                object_id,
-                statistics(_known(self.J[:, k])),
-                statistics(_known(self.F[:, k])),
-                None if self.categories is None else self.categories[k],
-            )
-            for k, object_id in enumerate(self.ids)
-        )
+        categories = self.categories or (None,) * len(self.ids)
+        scores = ([statistics(column[~np.isnan(column)]) for column in measure.T] for measure in (self.J, self.F))
+        columns = zip(self.ids, *scores, categories, strict=True)
+        return tuple(ObjectResult(self.name, *one) for one in columns)
 
     @property
     def mean(self) -> float:
@@ -150,10 +144,6 @@ def _average(several: Iterable[Statistics]) -> Statistics:
     """Average of each statistic over objects; NaN without objects."""
     table = np.array(list(several), dtype=np.float64).reshape(-1, 3)
     return Statistics(*(table.mean(axis=0).tolist() if len(table) else [float("nan")] * 3))
-
-
-def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return values[~np.isnan(values)]
 
 
 def _without_nan(row: dict[str, float] | Row) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vos_lightning.evaluation.report import MEASURES, Report
@@ -12,26 +13,18 @@ from vos_lightning.io.terminal import encoding_of, printable
 
 @dataclass(frozen=True)
 class Table:
-    """Text cells; the first columns are names, aligned left.
+    """Text cells; the first columns are names, aligned left."""
 
-    Attributes:
-        title: One line.
-        header: Names of the columns.
-        rows: Like `header`.
-        summary: Rows set apart at the end.
-        names: Number of columns that are aligned left.
-    """
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    summary: tuple[tuple[str, ...], ...]
-    names: int
+    title: str  # one line
+    header: tuple[str, ...]  # names of the columns
+    rows: tuple[tuple[str, ...], ...]  # like `header`
+    summary: tuple[tuple[str, ...], ...]  # rows set apart at the end
+    names: int  # number of columns that are aligned left
 
 
 def score_table(report: Report) -> Table:
     """One line per object and one for the mean; for youtube-vos also seen and unseen categories, and G."""
-    names = ("sequence", "object") if report.protocol != "youtube-vos" else ("sequence", "object", "category")
+    names = ["sequence", "object"] + ["category"] * (report.protocol == "youtube-vos")
     mean = report.mean()
     summary = [("mean", mean)]
     if report.protocol == "youtube-vos":
@@ -40,16 +33,18 @@ def score_table(report: Report) -> Table:
             summary.append((kind.lower(), {"J&F-Mean": (J + F) / 2, "J-Mean": J, "F-Mean": F}))
         summary.append(("G", {"J&F-Mean": mean["G"]}))
     rows = [one.row() for one in report.objects]
+    counts = f"{counted(report.frames, 'frame')}, {counted(len(rows), 'object')}"
     return Table(
-        f"{report.predictions} ({report.protocol}, {counted(report.frames, 'frame')}, {counted(len(rows), 'object')})",
+        f"{report.predictions} ({report.protocol}, {counts})",
         (*names, *(measure.removesuffix("-Mean") for measure in MEASURES)),
-        tuple((*(str(row[name]) for name in names), *(number(row[measure]) for measure in MEASURES)) for row in rows),
-        tuple(
-            (name, *[""] * (len(names) - 1), *(number(scores.get(measure, "")) for measure in MEASURES))
-            for name, scores in summary
-        ),
+        tuple((*(str(row[name]) for name in names), *_numbers(row)) for row in rows),
+        tuple((name, *[""] * (len(names) - 1), *_numbers(scores)) for name, scores in summary),
         len(names),
     )
+
+
+def _numbers(scores: Mapping[str, str | int | float]) -> list[str]:
+    return [number(scores.get(measure, "")) for measure in MEASURES]
 
 
 def counted(count: int, thing: str) -> str:

@@ -32,7 +32,9 @@ def parallel_map(function: Callable[[Job], Result], jobs: Sequence[Job], workers
     if workers <= 1:
         yield from map(function, jobs)
         return
-    with ProcessPoolExecutor(workers, mp_context=_context()) as pool:
+    quick = sys.platform == "linux" and threading.active_count() == 1  # forking is only safe with one thread
+    context = multiprocessing.get_context("fork" if quick else "spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
         try:
             yield from pool.map(function, jobs)
         except BrokenProcessPool as error:
@@ -51,15 +53,6 @@ def worker_count(workers: int | None) -> int:
     """
     if workers is not None and workers < 1:
         raise VOSError(f"--workers {workers}: give at least one, or leave it out for one per core")
-    return cores() if workers is None else workers
-
-
-def cores() -> int:
-    """Cores that this process may use."""
+    if workers is not None:
+        return workers
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _context() -> multiprocessing.context.BaseContext:
-    """Forking is quick, but only safe while there is one thread."""
-    quick = sys.platform == "linux" and threading.active_count() == 1
-    return multiprocessing.get_context("fork" if quick else "spawn")

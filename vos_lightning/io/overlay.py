@@ -33,12 +33,12 @@ def overlay(frame: Frame, mask: ArrayLike, alpha: float = 0.5) -> Frame:
     inside = ids > 0
     paint = colours[ids[inside]]
     drawn[inside] = np.rint(frame[inside] * (1 - alpha) + paint * alpha).astype(np.uint8)
-    line = _contour(ids)
+    line = outline(ids)
     drawn[line] = colours[ids[line]]
     return drawn
 
 
-def _contour(ids: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def outline(ids: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Pixels of objects with another id above, below, left or right of them; the border of the image is none."""
     edge = np.zeros(ids.shape, np.bool_)
     down, right = ids[1:] != ids[:-1], ids[:, 1:] != ids[:, :-1]

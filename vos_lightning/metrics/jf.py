@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from vos_lightning.metrics.sequence import ObjectScores, SequenceMetric
+from vos_lightning.metrics.sequence import STATISTICS, ObjectScores, SequenceMetric
 
 
 class RegionSimilarity(SequenceMetric):
@@ -72,13 +72,8 @@ class JFMeasure(SequenceMetric):
         `J`, `F`, `JF`, `J_recall`, `F_recall` are in [0, 1], `J_decay` and `F_decay` in [-1, 1]; NaN without sequences.
         """
         self._objects = self._unique_rows()
-        columns = ("J_recall", "J_decay", "F_recall", "F_decay")
-        return {
-            "J": self._mean(self._objects, "J"),
-            "F": self._mean(self._objects, "F"),
-            "JF": self._mean(self._objects, "J", "F"),
-            **{column: self._mean(self._objects, column) for column in columns},
-        }
+        means = {name: self._mean(self._objects, name) for name in STATISTICS}
+        return {"J": means.pop("J"), "F": means.pop("F"), "JF": self._mean(self._objects, "J", "F"), **means}
 
     def per_object(self) -> list[ObjectScores]:
         """One row for every object, of all ranks; every rank must call it, as `compute`."""

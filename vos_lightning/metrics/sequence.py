@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
 
 from vos_lightning.functional.measures.contour import check_bound
 from vos_lightning.functional.measures.frame_scores import FrameScores, score_frame
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 _NAME_BYTES = 256
-_STATISTICS = ("J", "J_recall", "J_decay", "F", "F_recall", "F_decay")
+STATISTICS = ("J", "J_recall", "J_decay", "F", "F_recall", "F_decay")
 
 IdMask: TypeAlias = NDArray[Any] | Tensor
 Result: TypeAlias = Tensor | dict[str, Tensor]
@@ -119,8 +120,9 @@ class SequenceMetric(Metric):
                 continue
             target = _beside(prediction, target)
             ids = scored_ids(target) if ids is None else ids
+            void = target == VOID if self.remove_void else None
             try:
-                frames.append(self._score(prediction, target, ids))
+                frames.append(score_frame(prediction, target, ids, self.bound_th, void))
             except (TypeError, ValueError) as error:
                 raise type(error)(f"sequence {sequence!r}, frame {index}: {error}") from error
         self._add_rows(sequence, ids or [], frames, keep_absent=object_ids is not None)
@@ -129,7 +131,7 @@ class SequenceMetric(Metric):
         """Gathers the rows of all ranks."""
         if not self.names:  # a rank without sequences has to send tensors of the others' types
             self.names = [torch.empty(0, _NAME_BYTES, dtype=torch.uint8, device=self.device)]
-            self.rows = [torch.empty(0, 2 + len(_STATISTICS), dtype=self._precision, device=self.device)]
+            self.rows = [torch.empty(0, 2 + len(STATISTICS), dtype=self._precision, device=self.device)]
         super().sync(*args, **kwargs)
 
     def plot(
@@ -142,10 +144,6 @@ class SequenceMetric(Metric):
             ax: Where to draw; left out: a new figure.
         """
         return self._plot(val, ax)  # type: ignore[arg-type]
-
-    def _score(self, prediction: IdMask, target: IdMask, ids: Sequence[int]) -> FrameScores:
-        void = target == VOID if self.remove_void else None
-        return score_frame(prediction, target, ids, self.bound_th, void)
 
     def _add_rows(self, sequence: str, ids: Sequence[int], frames: list[FrameScores], keep_absent: bool) -> None:
         given = [k for k in range(len(ids)) if keep_absent or any(frame.given[k] for frame in frames)]
@@ -164,20 +162,19 @@ class SequenceMetric(Metric):
     def _unique_rows(self) -> list[ObjectScores]:
         """Rows of all sequences, sorted, each once."""
         unique: dict[tuple[str, int], ObjectScores] = {}
-        for names, rows in zip(_listed(self.names), _listed(self.rows), strict=True):
-            for name, values in zip(names.cpu().numpy(), rows.cpu().tolist(), strict=True):
-                sequence, object_id, frames = bytes(name).rstrip(b"\0").decode(), int(values[0]), int(values[1])
-                scores = dict(zip(_STATISTICS, values[2:], strict=True))
-                row = {"sequence": sequence, "object": object_id, "frames": frames, **scores}
-                unique.setdefault((sequence, object_id), cast(ObjectScores, row))
+        names, rows = (dim_zero_cat(state).cpu().numpy() if len(state) else () for state in (self.names, self.rows))
+        for name, (object_id, frames, *values) in zip(names, rows, strict=True):
+            sequence, object_id = bytes(name).rstrip(b"\0").decode(), int(object_id)
+            scores = dict(zip(STATISTICS, map(float, values), strict=True))
+            row = {"sequence": sequence, "object": object_id, "frames": int(frames), **scores}
+            unique.setdefault((sequence, object_id), cast(ObjectScores, row))
         return [unique[key] for key in sorted(unique)]
 
     def _mean(self, rows: list[ObjectScores], *columns: str) -> Tensor:
         """Average over objects, and over columns; NaN without objects."""
         values = [row[column] for row in rows for column in columns]  # type: ignore[literal-required]
-        return torch.tensor(
-            float(np.mean(values)) if values else float("nan"), dtype=self._precision, device=self.device
-        )
+        mean = float(np.mean(values)) if values else float("nan")
+        return torch.tensor(mean, dtype=self._precision, device=self.device)
 
     @property
     def _precision(self) -> torch.dtype:
@@ -210,11 +207,6 @@ def _checked(object_ids: Sequence[int] | None, sequence: str) -> list[int] | Non
     if any(one < 1 for one in ids) or (VOID in ids and len(ids) > 1):
         raise ValueError(f"sequence {sequence!r}: object_ids are from 1 on, 0 is background and 255 void, not {ids}")
     return ids
-
-
-def _listed(state: list[Tensor] | Tensor) -> list[Tensor]:
-    """States are lists, but one tensor after a synchronisation."""
-    return [state] if isinstance(state, Tensor) else state
 
 
 def _encode(sequence: str) -> Tensor:
