@@ -1,7 +1,6 @@
 """How a training run is doing: learning rate, gradient norm, throughput, GPU memory."""
 
 import time
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -39,22 +38,14 @@ class Monitor(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         """Log what can only be seen before the step."""
-        if not _is_logged(trainer):
+        if (trainer.global_step + 1) % trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return
         grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        values = {
-            "train/learning_rate": float(optimizer.param_groups[0]["lr"]),
-            "train/grad_norm": torch.nn.utils.get_total_norm(grads) if grads else 0.0,
-        }
-        pl_module.log_dict(values)
+        pl_module.log("train/learning_rate", float(optimizer.param_groups[0]["lr"]))
+        pl_module.log("train/grad_norm", torch.nn.utils.get_total_norm(grads) if grads else 0.0)
 
     def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,  # noqa: ANN401
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
         """Count the batch, and log the rate."""
         self._clips += len(batch["frames"]) if isinstance(batch, dict) and "frames" in batch else 0
@@ -69,8 +60,3 @@ class Monitor(Callback):
         if pl_module.device.type == "cuda":
             pl_module.log("train/gpu_memory", torch.cuda.max_memory_allocated(pl_module.device) / 2**30)
         self._clips, self._seconds, self._since = 0, 0.0, now
-
-
-def _is_logged(trainer: pl.Trainer) -> bool:
-    """Whether the step that is under way will be logged."""
-    return (trainer.global_step + 1) % trainer.log_every_n_steps == 0  # type: ignore[attr-defined, no-any-return]

@@ -38,11 +38,7 @@ class NonFinite(Callback):
         self._buffers: dict[str, Tensor] = {}
 
     def on_train_batch_start(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
     ) -> None:
         """Keep the batch for its names, and the buffers that a forward pass with it changes."""
         self._batch = batch

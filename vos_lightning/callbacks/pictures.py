@@ -34,8 +34,7 @@ class Pictures(Callback):
     def __init__(
         self, every_n_steps: int = 500, sequences: int = 4, frames: int = 4, video_frames: int = 48, size: int = 320
     ) -> None:
-        self.every_n_steps = every_n_steps
-        self.sequences, self.frames = sequences, frames
+        self.every_n_steps, self.sequences, self.frames = every_n_steps, sequences, frames
         self.video_frames, self.size = video_frames, size
         self._strips: dict[str, SequenceStrip] = {}
         self._folder = Path()
@@ -50,12 +49,7 @@ class Pictures(Callback):
             observers.append(self._observe)
 
     def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,  # noqa: ANN401
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
         """Draw a batch, every few steps."""
         stepped, self._step = trainer.global_step > self._step, trainer.global_step

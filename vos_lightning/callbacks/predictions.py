@@ -58,12 +58,7 @@ class PredictionWriter(Callback):
         raise_together(reason)
 
     def on_predict_batch_start(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: dict[str, Any], *_: int
     ) -> None:
         """Find out before the work whether a sequence can be written.
 
@@ -80,13 +75,7 @@ class PredictionWriter(Callback):
             self._video = VideoWriter(self._folder.path / OVERLAY, batch["frames"].fps)
 
     def on_predict_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,  # noqa: ANN401
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: dict[str, Any], *_: object
     ) -> None:
         """Write one sequence."""
         assert self._folder is not None

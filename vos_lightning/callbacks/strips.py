@@ -4,13 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from vos_lightning.callbacks.run_folder import Picture
 from vos_lightning.io.overlay import overlay
 from vos_lightning.io.writers import VideoWriter
-
-Picture = NDArray[np.uint8]
 
 
 class SequenceStrip:
@@ -79,7 +77,7 @@ class SequenceStrip:
         if self._writer is not None:
             self._writer.discard()
 
-    def _fit(self, array: NDArray[np.uint8], filter_: Image.Resampling) -> Picture:
+    def _fit(self, array: Picture, filter_: Image.Resampling) -> Picture:
         height, width = array.shape[:2]
         scale = self._size / max(height, width)
         if scale >= 1:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -52,6 +53,6 @@ def share_buffers(network: nn.Module) -> None:
 @torch.no_grad()
 def relative_distance(slow: nn.Module, network: nn.Module) -> Tensor:
     """‖θ_r - θ_q‖ / ‖θ_q‖ over all parameters."""
-    slow_vector, vector = (torch.cat([p.flatten() for p in n.parameters()]) for n in (slow, network))
+    slow_vector, vector = (parameters_to_vector(one.parameters()) for one in (slow, network))
     distance: Tensor = (slow_vector - vector).norm() / vector.norm()
     return distance

@@ -23,23 +23,12 @@ class UNet(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(3, c64, 7, stride=2, padding=3, bias=False), nn.BatchNorm2d(c64), nn.ReLU(inplace=True)
         )
-        self.stages = nn.ModuleList(
-            [
-                nn.Sequential(nn.MaxPool2d(3, 2, padding=1), make_stage(BasicBlock, c64, c64, 2)),
-                make_stage(BasicBlock, c64, c128, 2, stride=2),
-                make_stage(BasicBlock, c128, c256, 2, stride=2),
-                make_stage(BasicBlock, c256, c512, 2, stride=2),
-            ]
-        )
-        self.decoder = nn.ModuleList(
-            [
-                UpBlock(c512, c256, c256),
-                UpBlock(c256, c128, c128),
-                UpBlock(c128, c64, c64),
-                UpBlock(c64, c64, c32),
-                UpBlock(c32, 0, c16),
-            ]
-        )
+        first = nn.Sequential(nn.MaxPool2d(3, 2, padding=1), make_stage(BasicBlock, c64, c64, 2))
+        steps = ((c64, c128), (c128, c256), (c256, c512))
+        deeper = (make_stage(BasicBlock, *channels, 2, stride=2) for channels in steps)
+        self.stages = nn.ModuleList([first, *deeper])
+        ups = ((c512, c256, c256), (c256, c128, c128), (c128, c64, c64), (c64, c64, c32), (c32, 0, c16))
+        self.decoder = nn.ModuleList(UpBlock(*channels) for channels in ups)
         self.head = nn.Conv2d(c16, num_classes, 3, padding=1)
         initialise(self)
 
@@ -80,14 +69,11 @@ class UpBlock(nn.Module):
 
     def __init__(self, in_channels: int, skip_channels: int, channels: int) -> None:
         super().__init__()
-        self.convolutions = nn.Sequential(
-            conv3x3(in_channels + skip_channels, channels),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
-            conv3x3(channels, channels),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
-        )
+        layers = [
+            (conv3x3(given, channels), nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+            for given in (in_channels + skip_channels, channels)
+        ]
+        self.convolutions = nn.Sequential(*layers[0], *layers[1])
 
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
         """(B, in_channels, H, W) and (B, skip_channels, 2H, 2W) -> (B, channels, 2H, 2W)."""

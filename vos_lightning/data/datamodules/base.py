@@ -84,22 +84,21 @@ class ClipDataModule(pl.LightningDataModule):
         super().__init__()
         # not to the logger: it refuses options that the model has too, with another value
         self.save_hyperparameters(logger=False)
-        self.root = Path(root)
-        self.batch_size = batch_size
-        self.num_workers = num_workers
-        self.short_side = short_side
-        self.clips_per_video = clips_per_video
+        self.root, self.val_root, self.seed = Path(root), val_root, seed
+        self.batch_size, self.num_workers = batch_size, num_workers
+        self.short_side, self.clips_per_video = short_side, clips_per_video
         self.limit_videos, self.skip_list = limit_videos, skip_list
-        self._check_least()
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise VOSError(f"{name}={value}: need at least {least}")
         self.zoom_levels, self.zoom_frames = tuple(zoom_levels), zoom_frames
         if self.zoom_levels:
             check_zoom(self.zoom_levels, zoom_frames, clip_length)
-        self.seed = seed
-        self.val_root = val_root
         self.sampling = ClipSampling(clip_length, min_gap, max_gap, gap_seconds)
         self.augmentation = ClipAugmentation(
             crop_size,
-            crop_scale=crop_scale,
+            crop_scale,
             horizontal_flip=horizontal_flip,
             temporal_flip=temporal_flip,
             colour_jitter=colour_jitter,
@@ -179,23 +178,23 @@ class ClipDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> ClipLoader:
         """Shuffled clips; each rank takes its share."""
         assert self._train is not None, "call setup('fit') first"
-        world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        return ClipLoader(
-            self._train,
-            batch_size=self.batch_size,
-            sampler=ClipSampler(self._train, self.seed, world, rank),
-            num_workers=self.num_workers,
-            worker_init_fn=ignore_foreign_sigterm,
-            collate_fn=collate_clips,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=self.pinned(),
-            # its own generator, so that loading takes no draws from the model's random state
-            generator=torch.Generator(),
-        )
+        sampler = ClipSampler(self._train, self.seed, *self.share())
+        return ClipLoader(self._train, self.batch_size, sampler=sampler, collate_fn=collate_clips, **self.loading())
 
-    def pinned(self) -> bool:
-        """Whether batches go to a CUDA device."""
-        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+    def share(self) -> tuple[int, int]:
+        """Number of ranks, and which this is."""
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+
+    def loading(self) -> dict[str, Any]:
+        """Options of the training DataLoader: its processes, and whether batches go to a CUDA device."""
+        return {
+            "num_workers": self.num_workers,
+            "worker_init_fn": ignore_foreign_sigterm,
+            "persistent_workers": self.num_workers > 0,
+            "pin_memory": self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
+            # its own generator, so that loading takes no draws from the model's random state
+            "generator": torch.Generator(),
+        }
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """One sequence per step, or no loader without any."""
@@ -236,16 +235,9 @@ class ClipDataModule(pl.LightningDataModule):
         frames = self.augmentation(batch["frames"], batch["seed"])
         result = TrainingBatch(frames=frames, sequence=batch["sequence"], seed=batch["seed"])
         if self.zoom_levels:
-            result["zoom_views"], result["zoom_places"] = zoom_views(
-                frames, batch["seed"], self.zoom_levels, self.zoom_frames
-            )
+            views = zoom_views(frames, batch["seed"], self.zoom_levels, self.zoom_frames)
+            result["zoom_views"], result["zoom_places"] = views
         return result
-
-    def _check_least(self) -> None:
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise VOSError(f"{name}={value}: need at least {least}")
 
     def _report(self, name: str, reason: str, tell: Callable[[str], None]) -> None:
         if name not in self.skipped:

@@ -3,9 +3,6 @@
 import warnings
 from typing import Any
 
-import torch
-
-from vos_lightning.data.clips.loading import ignore_foreign_sigterm
 from vos_lightning.data.datamodules.base import ClipDataModule
 from vos_lightning.data.datamodules.messages import inform
 from vos_lightning.data.shards.reading import ShardClips, ShardLoader, read_shard_list
@@ -55,27 +52,8 @@ class ShardDataModule(ClipDataModule):
 
     def train_dataloader(self) -> ShardLoader:  # type: ignore[override]
         """Clips of this rank's shards."""
-        world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        clips = ShardClips(
-            self._shards,
-            self.sampling,
-            self.short_side,
-            self.clips_per_video,
-            self.seed,
-            self.batch_size,
-            world,
-            rank,
-            self.num_workers,
-            self.buffer,
-        )
+        drawn = (self.sampling, self.short_side, self.clips_per_video, self.seed, self.batch_size)
+        clips = ShardClips(self._shards, *drawn, *self.share(), self.num_workers, self.buffer)
         # Lightning doubts the length of every iterable dataset; this one is planned
         warnings.filterwarnings("ignore", "Your `IterableDataset` has `__len__` defined")
-        return ShardLoader(
-            clips,
-            batch_size=None,
-            num_workers=self.num_workers,
-            worker_init_fn=ignore_foreign_sigterm,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=self.pinned(),
-            generator=torch.Generator(),
-        )
+        return ShardLoader(clips, batch_size=None, **self.loading())

@@ -55,15 +55,8 @@ class SyntheticDataModule(ClipDataModule):
         **clip_options: Any,  # noqa: ANN401
     ) -> None:
         """Check the options; nothing is drawn yet."""
-        super().__init__(
-            root or "",
-            batch_size,
-            num_workers,
-            clip_length,
-            short_side=short_side,
-            crop_size=crop_size,
-            **clip_options,
-        )
+        clip_options |= {"short_side": short_side, "crop_size": crop_size}
+        super().__init__(root or "", batch_size, num_workers, clip_length, **clip_options)
         self.written = root is not None
         self.spec = SyntheticSpec(num_frames, (size[0], size[1]), num_objects)
         self.num_videos, self.num_val_videos = num_videos, num_val_videos

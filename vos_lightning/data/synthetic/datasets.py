@@ -89,9 +89,8 @@ class SyntheticFrames(FrameSource):
         height, width = scaled_size(*self.size, short_side)
         if (height, width) == self.size:
             return frames
-        return [
-            np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR)) for frame in frames
-        ]
+        pictures = (Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR) for frame in frames)
+        return [np.asarray(picture) for picture in pictures]
 
 
 class SyntheticMasks:
@@ -213,11 +212,10 @@ def write_davis_tree(
             with atomic_path(frames / f"{index:05d}.jpg") as temporary:
                 Image.fromarray(video.frame(index)).save(temporary, format="JPEG", quality=95)
             mask = video.mask(index)
-            merged = merged_objects(mask) if year == "2016" else mask
-            write_mask(masks / f"{index:05d}.png", merged)
+            write_mask(masks / f"{index:05d}.png", merged_objects(mask) if year == "2016" else mask)
     sets = root / "ImageSets" / year
     sets.mkdir(parents=True, exist_ok=True)
-    for split, seeds in (("train", train), ("val", val)):
-        if not seeds:
-            continue
-        (sets / f"{split}.txt").write_text("".join(f"{synthetic_name(seed)}\n" for seed in seeds), encoding="utf-8")
+    for split, seeds in {"train": train, "val": val}.items():
+        if seeds:
+            names = "".join(f"{synthetic_name(seed)}\n" for seed in seeds)
+            (sets / f"{split}.txt").write_text(names, encoding="utf-8")

@@ -51,15 +51,14 @@ def texture(height: int, width: int, colours: torch.Tensor, generator: torch.Gen
     short, weight = min(height, width), 1.0
     cells = 3
     while cells < short / 2:
-        grid = torch.randn(
-            1, len(colours), max(2, cells * height // short), max(2, cells * width // short), generator=generator
-        )
+        rows, columns = max(2, cells * height // short), max(2, cells * width // short)
+        grid = torch.randn(1, len(colours), rows, columns, generator=generator)
         fields += weight * F.interpolate(grid, size=(height, width), mode="bilinear", align_corners=True)[0]
         cells, weight = cells * 2, weight * 0.75
     if _uniform(0, 1, generator) < 0.5:
         angle, count = _uniform(0, math.pi, generator), _uniform(3, 9, generator)
-        rows, columns = torch.linspace(0, 1, height)[:, None], torch.linspace(0, width / height, width)[None]
-        fields[0] += 1.5 * torch.sin(2 * math.pi * count * (rows * math.cos(angle) + columns * math.sin(angle)))
+        y, x = torch.linspace(0, 1, height)[:, None], torch.linspace(0, width / height, width)[None]
+        fields[0] += 1.5 * torch.sin(2 * math.pi * count * (y * math.cos(angle) + x * math.sin(angle)))
     return torch.einsum("nhw,nc->chw", torch.softmax(2.5 * fields, dim=0), colours)
 
 
@@ -70,12 +69,10 @@ class _Blob:
         height, width = size
         short = min(size)
         period = _uniform(40, 80, generator)
-        self.y = _Wave(
-            _uniform(0.3, 0.7, generator) * height, _uniform(0.1, 0.3, generator) * height, period, generator
-        )
-        self.x = _Wave(
-            _uniform(0.25, 0.75, generator) * width, _uniform(0.1, 0.3, generator) * width, period, generator
-        )
+        centre, swing = _uniform(0.3, 0.7, generator) * height, _uniform(0.1, 0.3, generator) * height
+        self.y = _Wave(centre, swing, period, generator)
+        centre, swing = _uniform(0.25, 0.75, generator) * width, _uniform(0.1, 0.3, generator) * width
+        self.x = _Wave(centre, swing, period, generator)
         self.scale = _Wave(math.log(_uniform(0.14, 0.24, generator) * short), 0.2, 50, generator)
         self.angle = _Wave(_uniform(-math.pi, math.pi, generator), _uniform(0.2, 1.2, generator), 60, generator)
         self.stretch = _Wave(_uniform(-0.3, 0.3, generator), 0.12, 40, generator)
@@ -142,9 +139,8 @@ class SyntheticVideo:
             for _ in range(_LAYOUT_TRIES):
                 own = torch.rand(2, 3, generator=generator) * 0.8 + 0.1
                 shared = scene[torch.randperm(len(scene), generator=generator)[:2]]
-                blob = _Blob(
-                    self.size, torch.cat((own, shared + 0.08 * torch.randn(2, 3, generator=generator))), generator
-                )
+                colours = torch.cat((own, shared + 0.08 * torch.randn(2, 3, generator=generator)))
+                blob = _Blob(self.size, colours, generator)
                 if self._all_visible([*blobs, blob]):
                     blobs.append(blob)
                     break
