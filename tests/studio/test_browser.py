@@ -150,3 +150,18 @@ def test_mending_a_frame_keeps_it_as_given(serve, look):
     assert (read_mask(server.project / "given" / "00006.png") == mended).all()
     tab.until("studio.state.progress.phase === 'idle'")
     assert np.array_equal(tab.ids(), mended)
+
+
+def test_objects_are_removed_and_come_back(serve, look):
+    tab = look(serve().address)
+    tab.tool("brush")
+    tab.drag((30, 30), (50, 30))
+    tab.page.click("#add-object")
+    tab.drag((30, 60), (50, 60))
+    tab.saved()
+    tab.page.click("#objects li:first-child button[aria-label='Remove object 1']")  # not the selected one
+    tab.until("studio.state.objects.length === 1 && studio.mask.at(40, 30) === 0")
+    tab.saved()
+    assert tab.evaluate("studio.mask.at(40, 60)") == 2
+    tab.page.keyboard.press("Control+z")
+    tab.until("studio.state.objects.length === 2 && studio.mask.at(40, 30) === 1")

@@ -2,7 +2,7 @@
 
 import { addObject, changeObject, setObjects } from "./edits.js";
 import { masks } from "./frames.js";
-import { on, state, update } from "./state.js";
+import { object, on, state, update } from "./state.js";
 import { goTo } from "./view.js";
 
 const list = document.getElementById("objects");
@@ -35,7 +35,8 @@ function row(one) {
   };
   const item = element("li", { className: one.id === state.selected ? "selected" : "" }, colour, name, eye, bin);
   item.dataset.id = one.id;
-  item.onpointerdown = () => { if (state.selected !== one.id) update({ selected: one.id }); };
+  // with the click, not before: the list is made anew, and what is clicked has to be there until then
+  item.onclick = () => { if (state.selected !== one.id && object(one.id)) update({ selected: one.id }); };
   if (one.id === state.selected) {
     const joins = element("button", { className: "small", title: "Not in the video before this frame", textContent: one.first === null ? "joins here" : `joins at ${one.first}` });
     joins.onclick = () => bound(one, "first");
