@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vos_lightning"
 
 # everyone may import these, and they import nothing of ours
-GROUND = {"batches", "errors", "ids", "lazy"}
+GROUND = {"batches", "errors", "ids", "lazy", "ranks"}
 # part -> parts that it may import
 ALLOWED = {
     "functional": set(),
@@ -39,6 +39,11 @@ ROOMS: dict[str, set[str]] = {
     "functional.attention": set(),
     "functional.measures": set(),
     "inference.tracking": set(),
+    "data.layouts": set(),
+    "data.clips": {"layouts"},
+    "data.synthetic": {"layouts", "clips"},
+    "data.tools": {"layouts"},
+    "data.shards": {"layouts", "clips", "tools"},
 }
 LIGHTNING = {"tasks", "callbacks", "commands", "lightning_cli"}
 FORBIDDEN = {"torchvision", "timm", "segmentation_models_pytorch"}

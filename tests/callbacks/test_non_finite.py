@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from vos_lightning.callbacks.non_finite import NonFinite
-from vos_lightning.callbacks.ranks import AllRanksError
 from vos_lightning.errors import VOSError
 from vos_lightning.lightning_cli import command
+from vos_lightning.ranks import AllRanksError
 
 
 class Net(pl.LightningModule):

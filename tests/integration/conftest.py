@@ -54,8 +54,9 @@ def config(tmp_path):
     return write
 
 
-def _run(arguments, output):
+def _run(arguments, output, environment):
     os.chdir(output.parent)
+    os.environ.update({name: str(value) for name, value in environment.items()})
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     with output.open("ab") as file:
         os.dup2(file.fileno(), 1)
@@ -79,8 +80,8 @@ def start():
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
 
-    def start(arguments, output):
-        process = context.Process(target=_run, args=([str(one) for one in arguments], output))
+    def start(arguments, output, environment=()):
+        process = context.Process(target=_run, args=([str(one) for one in arguments], output, dict(environment)))
         process.start()
         return process
 

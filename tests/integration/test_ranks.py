@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vos_lightning.callbacks import run_start
-from vos_lightning.callbacks.ranks import AllRanksError
+from vos_lightning.ranks import AllRanksError
 
 
 def start_two_ranks(config, environment, root, *more):

@@ -8,8 +8,8 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from vos_lightning.callbacks.ranks import AllRanksError, gather
 from vos_lightning.errors import VOSError
+from vos_lightning.ranks import AllRanksError, gather
 
 
 class NonFinite(Callback):

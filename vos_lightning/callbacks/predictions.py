@@ -7,13 +7,13 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities import rank_zero_info
 
-from vos_lightning.callbacks.ranks import gather, raise_together
 from vos_lightning.callbacks.run_folder import Picture
 from vos_lightning.errors import VOSError
 from vos_lightning.io.locks import FolderLock
 from vos_lightning.io.mask_folder import MANIFEST_NAME, MaskFolder, read_manifest, remove_results
 from vos_lightning.io.overlay import overlay
 from vos_lightning.io.writers import MaskWriter, VideoWriter
+from vos_lightning.ranks import gather, raise_together
 
 OVERLAY = "overlay.mp4"
 

@@ -10,10 +10,10 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
-from vos_lightning.callbacks.ranks import gather, raise_together
 from vos_lightning.callbacks.run_folder import run_folder
 from vos_lightning.errors import VOSError
 from vos_lightning.io.locks import FolderLock
+from vos_lightning.ranks import gather, raise_together
 
 
 class RunStart(Callback):

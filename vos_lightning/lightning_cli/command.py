@@ -8,7 +8,6 @@ from textwrap import shorten
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities import rank_zero_only
 
-from vos_lightning.callbacks.ranks import AllRanksError
 from vos_lightning.data.clips.worker_errors import dead_worker
 from vos_lightning.errors import VOSError
 from vos_lightning.lightning_cli.config_errors import OneLineParser
@@ -18,6 +17,7 @@ from vos_lightning.lightning_cli.messages import hide_messages
 from vos_lightning.lightning_cli.rank_errors import dead_rank
 from vos_lightning.lightning_cli.run_config import RunConfig
 from vos_lightning.lightning_cli.trainer import TrainerCLI
+from vos_lightning.ranks import AllRanksError
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ from torch.utils.data import Dataset, get_worker_info
 from vos_lightning.batches import ClipBatch, ClipItem, SkippedClip
 from vos_lightning.data.clips.reading import OpenedVideos, random_square
 from vos_lightning.data.clips.sampling import ClipKey, ClipSampling, clip_generator
+from vos_lightning.data.layouts.folders import first_file_size
 from vos_lightning.data.layouts.index import VideoRecord
 from vos_lightning.errors import ExhaustedError, VOSError
 from vos_lightning.io.frame_source import FrameSource
@@ -45,6 +46,10 @@ class ClipDataset(Dataset[ClipItem]):
         self.clips_per_video = clips_per_video
         self.seed = seed
         self._opened = OpenedVideos()
+
+    def listing(self) -> dict[str, str]:
+        """The videos, by name, with what tells another version of them apart."""
+        return {video.name: f"{video.num_frames} frames, {first_file_size(video.path)} bytes" for video in self.videos}
 
     def __len__(self) -> int:
         """Clips per epoch."""

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -13,6 +13,7 @@ from vos_lightning.batches import EvaluationItem, TrainingBatch
 from vos_lightning.data.clips.dataset import ClipDataset, collate_clips
 from vos_lightning.data.clips.loading import ClipLoader, ignore_foreign_sigterm
 from vos_lightning.data.clips.sampling import ClipSampler, ClipSampling
+from vos_lightning.data.datamodules.agreement import Listings, check_agreement, distributed
 from vos_lightning.data.datamodules.messages import inform, warn
 from vos_lightning.data.layouts.davis import davis_sequences, davis_year
 from vos_lightning.data.layouts.index import IndexCache, VideoIndex, index_videos, read_skip_list
@@ -54,7 +55,12 @@ class ClipDataModule(pl.LightningDataModule):
 
     Raises:
         VOSError: an option that no training could follow, with what it may be.
+
+    Attributes:
+        own_options: those that may differ between the processes of a run.
     """
+
+    own_options: ClassVar = {"root", "val_root", "skip_list", "annotations", "num_workers"}
 
     def __init__(
         self,
@@ -105,6 +111,7 @@ class ClipDataModule(pl.LightningDataModule):
         )
         self.skipped: dict[str, str] = {}
         self.clips_skipped = 0
+        self._fault: VOSError | None = None
         self._index: VideoIndex | None = None
         self._train: ClipDataset | None = None
         self._evaluation: Dataset[EvaluationItem] | None = None
@@ -158,22 +165,47 @@ class ClipDataModule(pl.LightningDataModule):
             return None
         return SequenceDataset(davis_sequences(self.val_root, davis_year(self.val_root)))
 
-    def prepare_data(self) -> None:
-        """Probe the videos in one process per machine; the others find its index."""
+    def prepare(self) -> None:
+        """What one process per machine does before all set up: here, probe the videos; the others find its index."""
         if self.trainer is not None and self.trainer.state.fn == "fit":
             self.index()
 
-    def setup(self, stage: str) -> None:
-        """Find what the stage needs; the index of the training videos once.
+    def prepare_data(self) -> None:
+        """Call `prepare`.
 
         Raises:
-            VOSError: there is nothing to validate on where this is all that was asked for.
+            VOSError: as it says; in a run of several processes only in `setup`, together with the others.
         """
-        self._evaluation = self.sequences(stage)
-        if stage == "validate" and self._evaluation is None:
-            raise VOSError(f"{self.root}: nothing to validate on; pass val_root, a DAVIS tree with ground truth")
-        if stage == "fit" and self._train is None:
-            self._train = self.clips()
+        try:
+            self.prepare()
+        except VOSError as error:
+            if not distributed():
+                raise
+            self._fault = error
+
+    def setup(self, stage: str) -> None:
+        """Find what the stage needs, the training clips once, and compare it with what the other ranks find.
+
+        Raises:
+            VOSError: there is nothing to train, validate, test or predict on; or the ranks don't see the same.
+        """
+        fault = self._fault
+        try:
+            self._evaluation = self.sequences(stage)
+            if stage == "validate" and self._evaluation is None:
+                raise VOSError(f"{self.root}: nothing to validate on; pass val_root, a DAVIS tree with ground truth")
+            if stage == "fit" and self._train is None:
+                self._train = self.clips()
+        except VOSError as error:
+            fault = fault or error
+        check_agreement(self._listings(), fault)
+
+    def _listings(self) -> Listings:
+        """What all ranks must have alike: options except places, names of videos and sequences."""
+        training = {} if self._train is None else self._train.listing()
+        names = getattr(self._evaluation, "names", [])
+        options = {name: str(value) for name, value in self.hparams.items() if name not in self.own_options}
+        return {"options": options, "training videos": training, "sequences": dict.fromkeys(names, "")}
 
     def train_dataloader(self) -> ClipLoader:
         """Shuffled clips; each rank takes its share."""

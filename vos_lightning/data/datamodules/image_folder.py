@@ -49,5 +49,5 @@ class ImageFolderDataModule(ClipDataModule):
             images, self.root, self.sampling, self.short_side, self.clips_per_video, self.seed, self.motion
         )
 
-    def prepare_data(self) -> None:
+    def prepare(self) -> None:
         """Pictures need no index."""

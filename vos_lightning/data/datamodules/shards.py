@@ -1,7 +1,7 @@
 """Train from tar shards, over a network or from a disk that is slow to seek."""
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 from vos_lightning.data.datamodules.base import ClipDataModule
 from vos_lightning.data.datamodules.messages import inform
@@ -23,6 +23,8 @@ class ShardDataModule(ClipDataModule):
         **clip_options: as for `ClipDataModule`, without `limit_videos` and `skip_list`.
     """
 
+    own_options: ClassVar = {"root", "val_root"}
+
     def __init__(
         self,
         root: str,
@@ -38,22 +40,25 @@ class ShardDataModule(ClipDataModule):
         if self.limit_videos is not None or self.skip_list is not None:
             raise VOSError("limit_videos and skip_list can't choose within shards; prepare shards of the videos wanted")
         self.location, self.buffer = str(root), buffer
-        self._shards: dict[str, int] = {}
 
-    def prepare_data(self) -> None:
+    def prepare(self) -> None:
         """Shards need no index."""
 
     def setup(self, stage: str) -> None:
-        """Read the list of shards."""
-        self._evaluation = self.sequences(stage)
-        if stage == "fit":
-            self._shards = read_shard_list(self.location)
-            inform(f"{self.location}: {sum(self._shards.values())} videos in {len(self._shards)} shards")
+        """As of `ClipDataModule`; the shards are dealt out anew to the ranks of each Trainer."""
+        self._train = None
+        super().setup(stage)
+
+    def clips(self) -> ShardClips:  # type: ignore[override]
+        """Clips of this rank's shards."""
+        shards = read_shard_list(self.location)
+        inform(f"{self.location}: {sum(shards.values())} videos in {len(shards)} shards")
+        drawn = (self.sampling, self.short_side, self.clips_per_video, self.seed, self.batch_size)
+        return ShardClips(shards, *drawn, *self.share(), self.num_workers, self.buffer)
 
     def train_dataloader(self) -> ShardLoader:  # type: ignore[override]
-        """Clips of this rank's shards."""
-        drawn = (self.sampling, self.short_side, self.clips_per_video, self.seed, self.batch_size)
-        clips = ShardClips(self._shards, *drawn, *self.share(), self.num_workers, self.buffer)
+        """Batches that the clips are planned in."""
+        assert self._train is not None, "call setup('fit') first"
         # Lightning doubts the length of every iterable dataset; this one is planned
         warnings.filterwarnings("ignore", "Your `IterableDataset` has `__len__` defined")
-        return ShardLoader(clips, batch_size=None, **self.loading())
+        return ShardLoader(self._train, batch_size=None, **self.loading())  # type: ignore[arg-type]

@@ -68,7 +68,7 @@ class SyntheticDataModule(ClipDataModule):
         """Seeds of the validation videos."""
         return range(_VAL_SEEDS, _VAL_SEEDS + self.num_val_videos)
 
-    def prepare_data(self) -> None:
+    def prepare(self) -> None:
         """Write the validation videos to `root`, if there is one."""
         if self.written:
             write_davis_tree(self.root, train=(), val=self.val_seeds, spec=self.spec)

@@ -51,6 +51,17 @@ def find_images(root: str | Path) -> tuple[list[Path], list[Path]]:
     return [Path(path) for path in sorted(found, key=natural_key)], closed
 
 
+def first_file_size(path: str) -> int:
+    """Bytes of a video file, or of the first image of a folder; 0 if there is none."""
+    try:
+        if Path(path).is_dir():
+            names = [name for name in os.listdir(path) if _suffix(name) in IMAGE_SUFFIXES and name[0] != "."]  # noqa: PTH208
+            path = os.path.join(path, min(names))  # noqa: PTH118
+        return os.stat(path).st_size  # noqa: PTH116
+    except (OSError, ValueError):
+        return 0
+
+
 def _checked(root: str | Path) -> str:
     if not Path(root).is_dir():
         raise DatasetNotFoundError(f"{root}: no such folder; check the path")

@@ -11,12 +11,12 @@ from typing import NamedTuple, TypeVar
 import torch
 
 from vos_lightning.data.layouts.names import video_names
-from vos_lightning.data.progress import map_files
 from vos_lightning.errors import ExhaustedError, VOSError
 from vos_lightning.io.files import atomic_path
 from vos_lightning.io.frame_folder import FrameFolder
 from vos_lightning.io.frames import open_frames
 from vos_lightning.io.limits import opened_image
+from vos_lightning.io.progress import map_files
 
 # of the cache's format; a file with another number is ignored
 _VERSION = 3

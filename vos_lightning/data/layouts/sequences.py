@@ -112,6 +112,11 @@ class SequenceDataset(Dataset[EvaluationItem]):
         """Keep the list; nothing is read yet."""
         self.records = list(records)
 
+    @property
+    def names(self) -> list[str]:
+        """Of the sequences."""
+        return [record.name for record in self.records]
+
     def __len__(self) -> int:
         """Sequences."""
         return len(self.records)

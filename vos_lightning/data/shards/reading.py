@@ -170,6 +170,10 @@ class ShardClips(IterableDataset[ClipBatch]):
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._length = sum(plan.batches for plan in self._plans(0))
 
+    def listing(self) -> dict[str, str]:
+        """The shards, by file name, with the number of videos in each."""
+        return {url.rsplit("/", 1)[-1]: f"{videos} videos" for url, videos in self.shards.items()}
+
     def _plans(self, epoch: int) -> list[ShardPlan]:
         return plan_epoch(
             self.shards, epoch, self.seed, self.world, self.workers, self.clips_per_video, self.batch_size

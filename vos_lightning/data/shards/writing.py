@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vos_lightning.data.layouts.names import video_names
-from vos_lightning.data.progress import map_files
 from vos_lightning.data.tools.encoding import Encoding, encode_video
 from vos_lightning.data.tools.output import prepared_folder
 from vos_lightning.data.tools.prepare import PrepareReport, size_on_disk, stamp, training_videos
 from vos_lightning.errors import ExhaustedError, VOSError
 from vos_lightning.io.files import atomic_path
 from vos_lightning.io.frames import open_frames
+from vos_lightning.io.progress import map_files
 
 SHARD_LIST = "shards.json"
 

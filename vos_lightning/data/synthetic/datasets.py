@@ -156,6 +156,11 @@ class SyntheticSequences(Dataset[EvaluationItem]):
         """Keep the recipe."""
         self.spec, self.seeds = spec, list(seeds)
 
+    @property
+    def names(self) -> list[str]:
+        """Of the sequences."""
+        return [synthetic_name(seed) for seed in self.seeds]
+
     def __len__(self) -> int:
         """Sequences."""
         return len(self.seeds)

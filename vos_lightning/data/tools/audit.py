@@ -9,7 +9,6 @@ from vos_lightning.data.layouts.folders import find_videos
 from vos_lightning.data.layouts.index import holds_masks
 from vos_lightning.data.layouts.kinetics import read_list
 from vos_lightning.data.layouts.names import VIDEO_SUFFIXES
-from vos_lightning.data.progress import map_files
 from vos_lightning.data.tools.audit_report import AuditReport, Problem
 from vos_lightning.data.tools.audit_trees import ExpectedSequence, davis_expectations, youtube_vos_expectations
 from vos_lightning.errors import CorruptFileError, VOSError
@@ -18,6 +17,7 @@ from vos_lightning.io.decoder import VideoDecoder
 from vos_lightning.io.files import list_files, natural_key
 from vos_lightning.io.frame_folder import IMAGE_SUFFIXES, read_frame
 from vos_lightning.io.masks import read_mask
+from vos_lightning.io.progress import map_files
 
 FORMATS = ("davis", "youtube-vos", "kinetics", "videos")
 

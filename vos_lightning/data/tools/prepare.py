@@ -13,13 +13,13 @@ from vos_lightning.data.layouts.folders import find_videos
 from vos_lightning.data.layouts.index import holds_masks
 from vos_lightning.data.layouts.names import video_names
 from vos_lightning.data.layouts.youtube_vos import frames_folder
-from vos_lightning.data.progress import map_files
 from vos_lightning.data.tools.encoding import Encoding, encode_video
 from vos_lightning.data.tools.output import copy_path, prepared_folder
 from vos_lightning.errors import ExhaustedError, VOSError
 from vos_lightning.io.files import UnwritableError, atomic_path, list_files, unwritable
 from vos_lightning.io.frame_folder import IMAGE_SUFFIXES
 from vos_lightning.io.frames import open_frames
+from vos_lightning.io.progress import map_files
 
 FORMATS = ("videos", "kinetics", "youtube-vos", "davis")
 
