@@ -1,19 +1,20 @@
 """Correspondence: softmax attention within a local window, over several reference frames at once."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from vos_lightning.functional.attention.batched import batched_attention
 from vos_lightning.functional.attention.dense import dense_attention
 from vos_lightning.functional.attention.fused import fused_attention, is_usable
 from vos_lightning.functional.attention.reference import Radii, reference_attention
 from vos_lightning.functional.attention.tiled import tiled_attention, tiled_maximum
 
-__all__ = ["Backend", "Radius", "largest_similarity", "local_attention"]
+__all__ = ["Backend", "Radius", "local_attention"]
 
-Backend = Literal["auto", "reference", "tiled", "dense", "fused"]
+Backend = Literal["auto", "reference", "tiled", "batched", "dense", "fused"]
 Radius = int | None | Sequence[int | None]
 
 
@@ -24,6 +25,7 @@ def local_attention(
     radius: Radius,
     *,
     bias: Tensor | None = None,
+    mutual: float = 0.0,
     topk: int | None = None,
     temperature: float = 1.0,
     backend: Backend = "auto",
@@ -41,20 +43,26 @@ def local_attention(
         radius: of the window, in positions; 0 sees the same position only, None the whole frame. One for all
             references, or one for each.
         bias: added to the similarities of each key, (B, R, H, W), finite: -1e4 excludes a key where others are seen.
+        mutual: weight of mutual matches (forward-backward consistency, softly). The similarity s(i, j) of query i and
+            key j becomes s(i, j) - mutual · (max over i' of s(i', j) - s(i, j)), over the queries i' whose windows hold
+            j: nothing changes for partners that prefer one another. What has changed its looks is then given to what
+            nothing else looks like, rather than to something that the frame shows unchanged. The maxima are taken for
+            constants by the gradient.
         topk: keep only the k most similar positions of each query (all references together), None keeps all.
         temperature: divides the similarities, bias included; larger is softer.
-        backend: "reference" is the definition; "tiled" runs anywhere; "dense" is for whole frames without top-k;
-            "fused" is one compiled kernel for GPUs, without top-k. "auto" takes the dense one where it can, else the
-            fused one on a GPU, else, or where the kernel does not run, which is warned of once, the tiled one.
+        backend: "reference" is the definition; "tiled" runs anywhere; "batched" takes few operations, for top-k without
+            gradients; "dense" is for whole frames without top-k; "fused" is one compiled kernel for GPUs, without
+            top-k. "auto" takes the dense or the batched one where it can, else the fused one on a GPU, else, or where
+            the kernel does not run, which is warned of once, the tiled one.
 
     Returns:
         The readout, (B, C, H, W), in the dtype of the values. Computed in float32 (float64 for float64 queries)
-        whatever the inputs' dtype and the autocast state, but that "fused" multiplies half-precision inputs as they are
-        and adds up in float32.
+        whatever the inputs' dtype and the autocast state, but that "fused" multiplies half-precision inputs, and
+        "batched" those of bfloat16, as they are and adds up in float32.
 
     Raises:
-        ValueError: shapes that do not fit, a negative radius or not one per reference, topk below 1, temperature not
-            above 0, a backend that can't do this.
+        ValueError: shapes that do not fit, a negative radius or not one per reference, a negative weight of mutual
+            matches, topk below 1, temperature not above 0, a backend that can't do this.
 
     Example:
         >>> import torch
@@ -65,16 +73,29 @@ def local_attention(
                   [2., 3.]]]])
     """
     radii = _radii(radius, keys)
-    _validate(query, keys, values, radii, bias, topk, temperature)
+    _validate(query, keys, values, radii, bias, mutual, topk, temperature)
     with torch.autocast(query.device.type, enabled=False):
-        chosen = _pick(backend, query, values, radii, bias, topk)
+        learning = torch.is_grad_enabled() and any(
+            tensor is not None and tensor.requires_grad for tensor in (query, keys, values, bias)
+        )
+        chosen = _pick(backend, query, values, radii, bias is not None or mutual > 0, topk, learning)
+        if chosen == "batched":
+            dtype = torch.bfloat16 if query.dtype == keys.dtype == torch.bfloat16 else _precision(query)
+            q, k = query.to(dtype), keys.to(dtype)
+            assert topk is not None
+            return batched_attention(q, k, values, radii, bias, mutual, topk, temperature).to(values.dtype)
+        dtype = _precision(query)
+        if chosen == "reference":
+            q, k, v = (tensor.to(dtype) for tensor in (query, keys, values))
+            b = None if bias is None else bias.to(dtype)
+            return reference_attention(q, k, v, radii, b, mutual, topk, temperature).to(values.dtype)
+        if mutual:
+            q, k = query.to(dtype), keys.to(dtype)
+            lost = -mutual * _largest_similarities(q, k, radii)
+            query, keys, bias = q, k * (1 + mutual), lost if bias is None else lost + bias
         if chosen == "fused":
             return fused_attention(query, keys, values, radii, bias, temperature).to(values.dtype)
-        dtype = _precision(query)
         q, k, v = (tensor.to(dtype) for tensor in (query, keys, values))
-        if chosen == "reference":
-            readout = reference_attention(q, k, v, radii, None if bias is None else bias.to(dtype), topk, temperature)
-            return readout.to(values.dtype)
         if bias is not None:
             q, k = _as_channel(q, k, bias.to(dtype))
         if chosen == "dense":
@@ -83,24 +104,11 @@ def local_attention(
 
 
 @torch.no_grad()
-def largest_similarity(query: Tensor, keys: Tensor, radius: Radius) -> Tensor:
-    """How similar each position is to the most similar one in its window, without gradient.
-
-    Args:
-        query: features, (B, D, H, W).
-        keys: features of the frames to look at, (B, R, D, H, W).
-        radius: of the window, see `local_attention`.
-
-    Returns:
-        The largest dot product, (B, H, W), computed as by `local_attention`.
-
-    Raises:
-        ValueError: shapes that do not fit, or a negative radius.
-    """
-    radii = _radii(radius, keys)
-    _validate(query, keys, keys, radii, None, None, 1.0)
-    with torch.autocast(query.device.type, enabled=False):
-        return tiled_maximum(query.to(_precision(query)), keys.to(_precision(query)), radii)
+def _largest_similarities(query: Tensor, keys: Tensor, radii: Radii) -> Tensor:
+    """Of each key with a query whose window holds it, (B, R, H, W)."""
+    frames = query[:, None]
+    largest = [tiled_maximum(key, frames, (radius,)) for key, radius in zip(keys.unbind(1), radii, strict=True)]
+    return torch.stack(largest, dim=1)
 
 
 def _precision(query: Tensor) -> torch.dtype:
@@ -119,14 +127,17 @@ def _as_channel(query: Tensor, keys: Tensor, bias: Tensor) -> tuple[Tensor, Tens
 
 
 def _pick(
-    backend: Backend, query: Tensor, values: Tensor, radii: Radii, bias: Tensor | None, topk: int | None
+    backend: Backend, query: Tensor, values: Tensor, radii: Radii, biased: bool, topk: int | None, learning: bool
 ) -> Backend:
     """The backend to use."""
-    if backend not in ("auto", "reference", "tiled", "dense", "fused"):
-        raise ValueError(f"backend is {backend!r}, expected 'auto', 'reference', 'tiled', 'dense' or 'fused'")
+    names = get_args(Backend)
+    if backend not in names:
+        raise ValueError(f"backend is {backend!r}, expected one of {', '.join(map(repr, names))}")
     whole = topk is None and min(radii) >= max(query.shape[-2:]) - 1
     if backend == "dense" and not whole:
         raise ValueError("backend 'dense' needs radius=None and topk=None; use 'auto'")
+    if backend == "batched" and (topk is None or learning):
+        raise ValueError("backend 'batched' needs topk, and inputs that need no gradient; use 'auto'")
     fusible = query.device.type == "cuda" and topk is None and query.dtype != torch.float64
     if backend == "fused" and not fusible:
         raise ValueError("backend 'fused' needs a CUDA device, topk=None and at most float32; use 'auto'")
@@ -134,7 +145,9 @@ def _pick(
         return backend
     if whole:
         return "dense"
-    usable = fusible and is_usable(query.device, query.dtype, query.shape[1], values.shape[2], bias is not None)
+    if topk is not None:
+        return "tiled" if learning else "batched"
+    usable = fusible and is_usable(query.device, query.dtype, query.shape[1], values.shape[2], biased)
     return "fused" if usable else "tiled"
 
 
@@ -144,6 +157,7 @@ def _validate(
     values: Tensor,
     radii: Radii,
     bias: Tensor | None,
+    mutual: float,
     topk: int | None,
     temperature: float,
 ) -> None:
@@ -164,6 +178,8 @@ def _validate(
         raise ValueError(
             f"radius is {radii}, expected 0 or more, one for all or one for each of {references} references"
         )
+    if not 0 <= mutual < float("inf"):
+        raise ValueError(f"mutual is {mutual}, expected 0 or more")
     if topk is not None and topk < 1:
         raise ValueError(f"topk is {topk}, expected 1 or more, or None for all positions")
     if not temperature > 0:

@@ -7,16 +7,27 @@ Radii = tuple[int, ...]
 
 
 def reference_attention(
-    query: Tensor, keys: Tensor, values: Tensor, radii: Radii, bias: Tensor | None, topk: int | None, temperature: float
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    radii: Radii,
+    bias: Tensor | None,
+    mutual: float,
+    topk: int | None,
+    temperature: float,
 ) -> Tensor:
     """softmax((q·k + bias) / temperature) v, over the windows in all references (SSVOS eqs. 1, 2, 6 and 7).
+
+    With mutual matches q·k is lessened by mutual · (largest q'·k of the queries whose windows hold k - q·k).
 
     Arguments as of `local_attention`, of one floating dtype. Compares every query with every key: H·W·R·H·W numbers.
     """
     similarity = torch.einsum("bdyx,brdvu->byxrvu", query, keys)
+    seen = torch.stack([window(radius, query) for radius in radii], dim=2)
+    largest = similarity.detach().masked_fill(~seen, -torch.inf).amax((1, 2), keepdim=True)
+    similarity = similarity - mutual * (largest - similarity)
     if bias is not None:
         similarity = similarity + bias[:, None, None]
-    seen = torch.stack([window(radius, query) for radius in radii], dim=2)
     similarity = (similarity / temperature).masked_fill(~seen, -torch.inf).flatten(3)
     if topk is not None and topk < similarity.shape[-1]:
         best = similarity.topk(topk)
