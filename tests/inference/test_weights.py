@@ -158,7 +158,7 @@ def test_checkpoints_of_something_else_are_refused(tmp_path, content):
 def test_weights_may_have_a_limit_of_their_own_to_the_size_of_frames(tmp_path):
     model = MAST(width=0.125, feature_dim=16, radius=2, tracking=TrackingSettings(2, max_size=32))
     tracker = load_tracker(checkpoint(model, tmp_path / "model.ckpt"))
-    tracker.to(torch.device("cpu"))
+    tracker = tracker.prepared(torch.device("cpu"))
     sizes = []
     tracker.encoder.register_forward_pre_hook(lambda _, inputs: sizes.append(tuple(inputs[0].shape[-2:])))
     frame, mask = torch.zeros(3, 48, 64, dtype=torch.uint8), torch.ones(48, 64, dtype=torch.uint8)

@@ -15,6 +15,7 @@ from vos_lightning.errors import MaskError, VOSError
 from vos_lightning.ids import given_objects
 from vos_lightning.inference.adaptation import AdapterSettings, adapt_pairs
 from vos_lightning.inference.packed_mask import PackedMask
+from vos_lightning.inference.precision import Precision, usable_precision
 from vos_lightning.inference.tracking.backward import track_backward
 from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.inference.tracking.track import Frame, Track, as_frame, require_frames, track
@@ -41,6 +42,11 @@ class VideoSegmenter:
         adapt: train a network on each video's own masks and take its masks, see `inference.adaptation.adapt`; True
             takes the preset for the device. The first mask then comes after the training, unless it is "causal".
         tracking: how masks are read out; None takes the settings that belong to the weights.
+        precision: of the network and of similarities, which are added up in float32; "auto" takes bfloat16 where the
+            device multiplies it faster, float32 elsewhere. Colours, affinities and masks are float32 in either case.
+
+    Attributes:
+        precision: the dtype that it is.
 
     Raises:
         VOSError: weights that are unknown or can't be read, options out of range.
@@ -63,13 +69,14 @@ class VideoSegmenter:
         max_size: int | None = None,
         adapt: bool | AdapterSettings = False,
         tracking: TrackingSettings | None = None,
+        precision: Precision = "auto",
     ) -> None:
         if not isinstance(adapt, bool | AdapterSettings):
             raise VOSError(f"adapt is {adapt!r}; expected True, False or AdapterSettings")
         self.device = usable_device(device)
         self.adapter = AdapterSettings.preset(self.device) if adapt is True else adapt or None
-        self._tracker = load_tracker(weights)
-        self._tracker.to(self.device)
+        self.precision = usable_precision(precision, self.device)
+        self._tracker = load_tracker(weights).prepared(self.device, self.precision)
         self.tracking = tracking or self._tracker.settings
         if max_size is not None:
             if max_size != int(max_size):

@@ -38,7 +38,7 @@ class ReconstructionEncoder(nn.Module):
 
     def forward(self, lab: Tensor) -> Tensor:
         """Lab in [-1, 1], (B, 3, H, W) with H and W multiples of 4, -> features (B, D, H / 4, W / 4)."""
-        features: Tensor = self.head(self.stages(self.stem(lab)))
+        features: Tensor = self.head(self.stages(self.stem(lab.to(self.head.weight.dtype))))
         return F.normalize(features.float(), dim=1) if self.normalize else features
 
 

@@ -73,6 +73,8 @@ class TrackingTask(pl.LightningModule, ABC):
     def track(self, sequence: EvaluationItem, adapter: AdapterSettings | None = None) -> Iterator[np.ndarray]:
         """Masks (H, W) of an evaluation item, frame by frame; see `vos_lightning.data` for its keys.
 
+        In bfloat16 where the Trainer's precision is (`bf16-mixed`, `bf16-true`), else in float32.
+
         Args:
             sequence: the item.
             adapter: how to adapt to it, None doesn't.
@@ -82,7 +84,11 @@ class TrackingTask(pl.LightningModule, ABC):
         """
         frames = sequence["frames"]
         given = {t: np.asarray(prompt) for t, prompt in sequence["prompts"].items()}  # loaders make tensors of them
-        pairs: Iterator[tuple[Any, np.ndarray]] = track(Track(self.tracker().propagator(), self.device), frames, given)
+        kind = self.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.dtype
+        precision = torch.bfloat16 if dtype == torch.bfloat16 else torch.float32
+        propagator = self.tracker().prepared(self.device, precision).propagator()
+        pairs: Iterator[tuple[Any, np.ndarray]] = track(Track(propagator, self.device), frames, given)
         if adapter is not None:
             masks = adapt_pairs(pairs, frames, given, adapter, sequence["sequence"], self.device)
             pairs = zip(frames, masks, strict=True)

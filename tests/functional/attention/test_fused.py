@@ -128,11 +128,11 @@ def test_a_kernel_that_does_not_run_is_said_once_and_replaced(monkeypatch):
         ("cuda", 1, None, torch.float32, True, "fused"),
         ("cuda", 1, None, torch.bfloat16, True, "fused"),
         ("cuda", 1, None, torch.float32, False, "tiled"),
-        ("cuda", 1, 10, torch.float32, True, "tiled"),
+        ("cuda", 1, 10, torch.float32, True, "batched"),
         ("cuda", 1, None, torch.float64, True, "tiled"),
         ("cpu", 4, None, torch.float32, True, "dense"),
         ("cuda", 4, None, torch.float32, True, "dense"),
-        ("cuda", 4, 10, torch.float32, True, "tiled"),
+        ("cuda", 4, 10, torch.float32, True, "batched"),
     ],
 )
 def test_auto_picks_by_device_and_window(monkeypatch, device, radius, topk, dtype, works, expected):
@@ -141,4 +141,4 @@ def test_auto_picks_by_device_and_window(monkeypatch, device, radius, topk, dtyp
 
     Placed.device, Placed.dtype = torch.device(device), dtype
     monkeypatch.setattr(attention, "is_usable", lambda *_: works)
-    assert attention._pick("auto", Placed, Placed, (radius,), None, topk) == expected
+    assert attention._pick("auto", Placed, Placed, (radius,), False, topk, False) == expected

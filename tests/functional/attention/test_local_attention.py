@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.functional.attention.attention_cases import SHAPES, check, random_bias, random_inputs
-from vos_lightning.functional.attention import largest_similarity, local_attention
+from vos_lightning.functional.attention import local_attention
 
 reference = partial(local_attention, backend="reference")
 tiled = partial(local_attention, backend="tiled")
@@ -39,6 +39,30 @@ def test_a_bias_is_added_to_the_similarities(radii, topk):
     for backend in backends:
         actual = local_attention(*inputs, **options, backend=backend)
         check(actual, reference(*inputs, **options), (*inputs, bias), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("weight", [0.5, 2.0])
+@pytest.mark.parametrize("topk", [None, 3])
+@pytest.mark.parametrize("radii", [(2, 2, 2), (1, None, 4), None])
+def test_matches_of_both_sides_count_for_more(radii, topk, weight):
+    """The maxima are constants to the gradient, in each form."""
+    inputs = random_inputs(2, 3, 4, 2, 9, 13)
+    bias = random_bias(inputs[1])
+    options = {"radius": radii, "bias": bias, "mutual": weight, "topk": topk, "temperature": 0.7}
+    for backend in ["tiled", "auto"] if radii is not None or topk is not None else ["tiled", "auto", "dense"]:
+        actual = local_attention(*inputs, **options, backend=backend)
+        check(actual, reference(*inputs, **options), (*inputs, bias), rtol=1e-9, atol=1e-12)
+
+
+def test_a_match_counts_for_less_by_what_the_key_finds_more_alike():
+    """Similarities by hand: of the two keys both queries like the first better, but it likes one of them best."""
+    query = torch.tensor([[1.0, 0.8]]).view(1, 1, 1, 2)
+    keys = torch.tensor([[2.0, 1.5]]).view(1, 1, 1, 1, 2)
+    values = torch.tensor([1.0, 0.0]).view(1, 1, 1, 1, 2)
+    # s = [[2, 1.5], [1.6, 1.2]], the keys' best are 2 and 1.5
+    expected = [[2 - 0, 1.5 - 0], [1.6 - 3 * 0.4, 1.2 - 3 * 0.3]]
+    read = local_attention(query, keys, values, 1, mutual=3.0)[0, 0, 0]
+    torch.testing.assert_close(read, torch.tensor(expected).softmax(-1)[:, 0])
 
 
 @pytest.mark.parametrize("backend", ["reference", "tiled", "dense"])
@@ -135,6 +159,9 @@ def test_a_translated_frame_is_read_back():
         ({"query": torch.zeros(2, 4, 5)}, "expected query"),
         ({"radius": -1}, "radius is .-1,"),
         ({"topk": 0}, "topk is 0"),
+        ({"mutual": -0.1}, "mutual is -0.1"),
+        ({"mutual": float("inf")}, "mutual is inf"),
+        ({"backend": "batched"}, "needs topk"),
         ({"temperature": 0.0}, "temperature is 0.0"),
         ({"temperature": float("nan")}, "temperature is nan"),
         ({"backend": "magic"}, "backend is 'magic'"),
@@ -154,28 +181,3 @@ def test_invalid_arguments_are_named(change, message):
     }
     with pytest.raises(ValueError, match=message):
         local_attention(**(arguments | change))
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_the_largest_similarity_against_all_of_them(shape, dtype):
-    *sizes, radius = shape
-    query, keys, _ = random_inputs(*sizes, dtype)
-    similarities = torch.einsum("bdyx,brdvu->byxrvu", query.double(), keys.double())
-    y, x = torch.arange(sizes[4]), torch.arange(sizes[5])
-    near = ((y[:, None] - y).abs() <= radius)[:, None, None, :, None] & ((x[:, None] - x).abs() <= radius)[
-        :, None, None
-    ]
-    expected = similarities.masked_fill(~near, -torch.inf).flatten(3).amax(-1)
-    found = largest_similarity(query, keys, radius)
-    assert found.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
-    assert not found.requires_grad
-
-
-def test_the_largest_similarity_of_what_does_not_fit():
-    query, keys, _ = random_inputs(1, 2, 3, 1, 4, 5)
-    with pytest.raises(ValueError, match="do not fit the query"):
-        largest_similarity(query, keys[..., :4], 1)
-    with pytest.raises(ValueError, match="expected 0 or more"):
-        largest_similarity(query, keys, -1)

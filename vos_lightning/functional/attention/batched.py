@@ -19,14 +19,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vos_lightning.functional.attention.reference import Radii
-from vos_lightning.functional.attention.window_affinity import top_positions
+from vos_lightning.functional.attention.window_affinity import on_cpu, top_positions
 
 # Side of a tile, in positions, chosen by timing others on a CPU.
 TILE = 8
 # Added to similarities out of a window: far below any, and halves of floats and their sums can hold it.
 OUTSIDE = -1e30
 # Similarities worked on at a time, in elements: what a CPU's cache holds, and what a GPU has the memory for.
-AT_A_TIME = {"cpu": 2**20, "cuda": 2**27}
+AT_A_TIME_CPU, AT_A_TIME = 2**20, 2**27
 # Up to so many similarities of a frame are kept between the two passes of mutual matches; more are computed again.
 MAX_KEPT = 2**27
 
@@ -83,7 +83,9 @@ def _attend(
             scores, kept = scores.topk(min(topk, scores.shape[-1]), sorted=False)
             numbers = numbers.gather(-1, kept)
         affinity = (scores * ((1 + mutual) / temperature)).softmax(-1)
-        read.append(F.embedding_bag(numbers.flatten(0, -2), rows, per_sample_weights=affinity.flatten(0, -2), mode="sum"))
+        read.append(
+            F.embedding_bag(numbers.flatten(0, -2), rows, per_sample_weights=affinity.flatten(0, -2), mode="sum")
+        )
     tiles = torch.cat(read).view(*packed.shape[:2], TILE, TILE, channels)
     return tiles.permute(4, 0, 3, 1, 2).flatten(3).flatten(1, 2)[:, :height, :width]
 
@@ -96,7 +98,9 @@ def _pack_queries(query: Tensor) -> Tensor:
     packed[..., channels] = 1
     packed[..., channels + 1] = OUTSIDE
     # a constant changes no softmax
-    packed[:height, :width, channels + 1] = -query.float().square().sum(0).mean() if query.dtype == torch.bfloat16 else 0
+    packed[:height, :width, channels + 1] = (
+        -query.float().square().sum(0).mean() if query.dtype == torch.bfloat16 else 0
+    )
     packed[..., -TILE:].unflatten(0, (-1, TILE)).diagonal(dim1=1, dim2=3).fill_(1)
     tiles = packed.unflatten(1, (-1, TILE)).unflatten(0, (-1, TILE))  # (strips, rows, tiles, columns, D')
     return tiles.permute(0, 2, 3, 1, 4).flatten(2, 3)
@@ -110,7 +114,7 @@ def _grid(radius: int, radii: Radii, size: tuple[int, int]) -> "Grid":
 
 def _chunks(grids: Sequence["Grid"], device: torch.device) -> Iterator[slice]:
     """Strips to work on at a time."""
-    count = max(1, AT_A_TIME[device.type] // sum(grid.per_strip for grid in grids))
+    count = max(1, _at_a_time(device) // sum(grid.per_strip for grid in grids))
     for start in range(0, grids[0].strips, count):
         yield slice(start, min(start + count, grids[0].strips))
 
@@ -229,7 +233,7 @@ class _Group:
         similarities = self._similarities(chunk)
         numbers, starts = _key_numbers(self.grid, self.device)
         added = None if self._added is None else self.grid.in_strips(self._added, chunk).contiguous()
-        tiles = max(1, AT_A_TIME[self.device.type] // (len(similarities) * TILE * TILE * self.grid.window))
+        tiles = max(1, _at_a_time(self.device) // (len(similarities) * TILE * TILE * self.grid.window))
         parts = []
         for first in range(0, self.grid.tiles, tiles):
             some = slice(first, first + tiles)
@@ -268,7 +272,7 @@ class _Group:
         if out is None:
             out = self._scratch("similarities", (len(strips), grid.tiles, TILE * TILE, keys))
         for queries, of_strip, product in zip(self._query[chunk], seen, out, strict=True):
-            if self.device.type == "cuda":
+            if not on_cpu(self.device):
                 torch.bmm(queries, of_strip, out=product)
                 continue
             for tile in range(grid.tiles):  # in a batch the overlapping keys would be copied
@@ -365,13 +369,18 @@ def scratch(name: str, shape: Sequence[int], like: Tensor, dtype: torch.dtype | 
         dtype: of it.
     """
     dtype = dtype or like.dtype
-    if like.device.type == "cuda":
+    if not on_cpu(like.device):
         return like.new_empty(shape, dtype=dtype)
     size = math.prod(shape) * dtype.itemsize
     buffer = _BUFFERS.by_name.get(name)
     if buffer is None or len(buffer) < size:
         buffer = _BUFFERS.by_name[name] = torch.empty(size, dtype=torch.uint8)
     return buffer[:size].view(dtype).view(*shape)
+
+
+def _at_a_time(device: torch.device) -> int:
+    """Similarities."""
+    return AT_A_TIME_CPU if on_cpu(device) else AT_A_TIME
 
 
 def _up(length: int) -> int:

@@ -125,13 +125,18 @@ def top_positions(windows: Tensor, column: int, topk: int) -> tuple[Tensor, Tens
     return values, found.div(topk, rounding_mode="floor") * column + rows.gather(-1, found % topk)
 
 
+def on_cpu(device: torch.device) -> bool:
+    """Small pieces that fit the cache, rather than few operations?"""
+    return device.type == "cpu"
+
+
 def _largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """(values, positions) of the k largest, unsorted.
 
     PyTorch's kernel for CPUs takes half the time for rows of 64·k numbers and more, by another way.
     """
     missing = 64 * k - values.shape[-1]
-    if values.device.type == "cpu" and 0 < missing < 2 * values.shape[-1]:
+    if on_cpu(values.device) and 0 < missing < 2 * values.shape[-1]:
         values = F.pad(values, (0, missing), value=-torch.inf)
     largest, positions = values.topk(k, sorted=False)
     return largest, positions

@@ -31,10 +31,11 @@ class CutoutPropagator(Propagator):
 
     def _nothing(self, query: Tensor) -> Tensor:
         height, width = query.shape[-2:]
-        return query.new_zeros(0, height * self.network.stride, width * self.network.stride)
+        size = height * self.network.stride, width * self.network.stride
+        return query.new_zeros(0, *size, dtype=torch.float32)
 
     def _predict(self, query: Tensor) -> Tensor:
-        scores: list[Tensor] = [query.new_empty(0)] * len(self.objects)
+        scores = [query] * len(self.objects)
         for start, members in self.objects.groups():
             read = self._read(query, start, members).unflatten(0, (len(members), -1))
             for k, score in zip(members, self.network.decoder(read)[0].mean(1), strict=True):

@@ -42,7 +42,8 @@ class MemoryBank:
             value: (C, …, h, w), channels first.
             given: the objects whose masks were given for this frame.
         """
-        self._frames[index] = (key, value)
+        # as the readout wants it, once for all frames that will look back
+        self._frames[index] = (key.permute(1, 2, 0).contiguous(), value)
         if given:
             self._given = latest_given(self._given | {index: given})
         oldest = index - self._horizon + 1
@@ -55,7 +56,7 @@ class MemoryBank:
             KeyError: a frame that was never stored or is forgotten.
         """
         keys, values = zip(*(self._frames[i] for i in indices), strict=True)
-        return torch.stack(keys)[None], torch.stack(values)[None]
+        return torch.stack(keys).permute(0, 3, 1, 2)[None], torch.stack(values)[None]
 
     def add_channels(self, count: int) -> None:
         """Append zero channels to every value: objects that were not known in these frames."""

@@ -97,7 +97,7 @@ def move_references(keys: Tensor, values: Tensor, shifts: Sequence[Shift]) -> tu
         (1, R, h, w).
     """
     keys, values = keys.clone(), values.clone()
-    bias = keys.new_zeros(1, *keys.shape[1:2], *keys.shape[-2:])
+    bias = values.new_zeros(1, *keys.shape[1:2], *keys.shape[-2:])
     for r, shift in enumerate(shifts):
         if shift != STAY:
             keys[0, r], values[0, r] = moved(keys[0, r], shift), moved(values[0, r], shift)

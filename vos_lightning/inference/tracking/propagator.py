@@ -9,7 +9,6 @@ from vos_lightning.functional.attention import local_attention
 from vos_lightning.functional.colour import rgb_to_lab
 from vos_lightning.inference.tracking.memory_bank import Ids, MemoryBank
 from vos_lightning.inference.tracking.motion import STAY, centres, move_references, reference_shifts
-from vos_lightning.inference.tracking.mutual import prefer_mutual
 from vos_lightning.inference.tracking.network_frames import NetworkFrames
 from vos_lightning.inference.tracking.objects import Objects
 from vos_lightning.inference.tracking.settings import TrackingSettings
@@ -131,16 +130,15 @@ class Propagator(ABC):
             ages, recent = zip(*((self._t - i, settings.is_recent(i, self._t)) for i in indices), strict=True)
             now = [self.objects.seen_at[k] for k in members]
             rows, shifts = reference_shifts(ages, recent, centres(masks[0]), now, settings.radius // 2)
-            indices, keys, values = [indices[row] for row in rows], keys[:, rows], values[:, rows]
+            if rows != list(range(len(indices))):
+                indices, keys, values = [indices[row] for row in rows], keys[:, rows], values[:, rows]
             if any(shift != STAY for shift in shifts):
                 keys, values, bias = move_references(keys, values, shifts)
         radii = settings.radii(self._t, indices)
-        if settings.mutual_weight:
-            keys, preference = prefer_mutual(query, keys, radii, settings.mutual_weight)
-            bias = preference if bias is None else bias + preference
-        return local_attention(query, keys, values, radii, bias=bias, topk=settings.topk, temperature=self.temperature)[
-            0
-        ]
+        weight, topk, temperature = settings.mutual_weight, settings.topk, self.temperature
+        return local_attention(
+            query, keys, values, radii, bias=bias, mutual=weight, topk=topk, temperature=temperature
+        )[0]
 
     def _references(self, start: int) -> list[int]:
         """Frames that know where objects are whose masks were given for frame `start` last.

@@ -27,6 +27,7 @@ class ReconstructionPropagator(Propagator):
             used twice.
         settings: how masks are read out.
         temperature: divides the similarities.
+        precision: of the similarities.
     """
 
     def __init__(
@@ -35,21 +36,23 @@ class ReconstructionPropagator(Propagator):
         reference_encoder: nn.Module | None = None,
         settings: TrackingSettings | None = None,
         temperature: float = 0.05,
+        precision: torch.dtype = torch.float32,
     ) -> None:
         settings = settings or TrackingSettings()
         self._stride = cast("int", encoder.stride)
         super().__init__(settings, temperature, self._stride)
+        self._precision = precision
         self.encoder = _with_colours(encoder, settings.colour_weight)
         self.reference_encoder = (
             None if reference_encoder is None else _with_colours(reference_encoder, settings.colour_weight)
         )
 
     def _encode(self, lab: Tensor) -> Tensor:
-        features: Tensor = self.encoder(lab)
+        features: Tensor = self.encoder(lab).to(self._precision)
         return features
 
     def _nothing(self, query: Tensor) -> Tensor:
-        return query.new_zeros(1, *query.shape[-2:])
+        return query.new_zeros(1, *query.shape[-2:], dtype=torch.float32)
 
     def _predict(self, query: Tensor) -> Tensor:
         """Each group is voted on by the frames that know of it, and takes its share of what came before it.
@@ -59,7 +62,7 @@ class ReconstructionPropagator(Propagator):
         groups = self.objects.groups()
         if len(groups) == 1:
             return self._read(query, *groups[0])
-        probs = query.new_zeros(1 + len(self.objects), *query.shape[-2:])
+        probs = query.new_zeros(1 + len(self.objects), *query.shape[-2:], dtype=torch.float32)
         for number, (start, members) in enumerate(groups):
             share = self._read(query, start, members)
             rows = [k + 1 for k in members]
@@ -81,7 +84,7 @@ class ReconstructionPropagator(Propagator):
         return torch.cat([1 - masks.sum(0, keepdim=True), masks])
 
     def _remember(self, lab: Tensor, query: Tensor, state: Tensor, given: Ids) -> Tensor:
-        key = query if self.reference_encoder is None else self.reference_encoder(lab)
+        key = query if self.reference_encoder is None else self.reference_encoder(lab).to(self._precision)
         self._memory.write(self._t, key[0], state, given)
         return state[1:]
 

@@ -24,8 +24,8 @@ class TrackingSettings:
             whole frame is seen.
         colour_weight: share of Lab patches in the similarities, in [0, 1), see `ColourMix`; without effect on features
             that aren't normalised, which have no scale to share.
-        mutual_weight: how much less a match counts that is not the best one seen from the reference, see `mutual`; 0
-            or more.
+        mutual_weight: how much less a match counts that is not the best one seen from the reference, see
+            `local_attention`; 0 or more.
         edges: redraw contours along those of the frame, see `functional.guided_filter`; otherwise probabilities are
             interpolated.
         threshold: probability above which a position is an object's rather than background, in (0, 1); of several

@@ -1,7 +1,8 @@
 """Networks ready to track, whatever they are: what the segmenter and the tasks ask of them."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from vos_lightning.inference.tracking.propagator import Propagator
 from vos_lightning.inference.tracking.reconstruction import ReconstructionPropagator
 from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.models.cutout_tagging import CutoutTagging
+from vos_lightning.models.folding import inference_copy
 
 
 class Tracker(ABC):
@@ -22,19 +24,18 @@ class Tracker(ABC):
 
     settings: TrackingSettings
 
-    @property
     @abstractmethod
-    def networks(self) -> list[nn.Module]:
-        """All of them."""
+    def prepared(self, device: torch.device, precision: torch.dtype = torch.float32) -> Self:
+        """One for inference, with copies of the networks; these stay as they are.
+
+        Args:
+            device: of the copies.
+            precision: of the networks and similarities, float32 or bfloat16; colours, affinities and masks are float32.
+        """
 
     @abstractmethod
     def propagator(self, settings: TrackingSettings | None = None) -> Propagator:
         """A propagator for one video; other settings than its own may be given."""
-
-    def to(self, device: torch.device) -> None:
-        """Move the networks to a device, channels last, in evaluation mode."""
-        for network in self.networks:
-            network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)
@@ -46,23 +47,28 @@ class ReconstructionTracker(Tracker):
         reference_encoder: Φ_r, None where there is none.
         temperature: divides the similarities.
         settings: of the readout.
+        precision: of the similarities.
     """
 
     encoder: nn.Module
     reference_encoder: nn.Module | None
     temperature: float
     settings: TrackingSettings
+    precision: torch.dtype = torch.float32
 
-    @property
-    def networks(self) -> list[nn.Module]:
+    def prepared(self, device: torch.device, precision: torch.dtype = torch.float32) -> Self:
         """See the base class."""
-        return [network for network in (self.encoder, self.reference_encoder) if network is not None]
+        encoder, reference_encoder = (
+            None if network is None else inference_copy(network, device, precision)
+            for network in (self.encoder, self.reference_encoder)
+        )
+        return replace(self, encoder=encoder, reference_encoder=reference_encoder, precision=precision)
 
     def propagator(self, settings: TrackingSettings | None = None) -> ReconstructionPropagator:
         """See the base class."""
         settings = settings or self.settings
         reference_encoder = self.reference_encoder if settings.momentum_encoder else None
-        return ReconstructionPropagator(self.encoder, reference_encoder, settings, self.temperature)
+        return ReconstructionPropagator(self.encoder, reference_encoder, settings, self.temperature, self.precision)
 
 
 @dataclass(frozen=True)
@@ -77,10 +83,9 @@ class CutoutTracker(Tracker):
     network: CutoutTagging
     settings: TrackingSettings
 
-    @property
-    def networks(self) -> list[nn.Module]:
+    def prepared(self, device: torch.device, precision: torch.dtype = torch.float32) -> Self:
         """See the base class."""
-        return [self.network]
+        return replace(self, network=inference_copy(self.network, device, precision))
 
     def propagator(self, settings: TrackingSettings | None = None) -> CutoutPropagator:
         """See the base class."""
