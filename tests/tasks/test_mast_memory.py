@@ -130,8 +130,8 @@ def test_stage_two_starts_from_stage_one_and_its_checkpoint_stands_alone(tmp_pat
     video = torch.randint(0, 255, (3, 3, 32, 32), dtype=torch.uint8)
     mask = torch.zeros(32, 32, dtype=torch.uint8)
     mask[8:20, 8:20] = 1
-    masks = VideoSegmenter(tmp_path / "two" / "last.ckpt", device="cpu").segment(video, mask)
-    propagator = stage2.eval().tracker().propagator()
+    masks = VideoSegmenter(tmp_path / "two" / "last.ckpt", device="cpu", precision="float32").segment(video, mask)
+    propagator = stage2.tracker().prepared(torch.device("cpu")).propagator()
     for t, ids in enumerate(masks):
         assert torch.equal(torch.from_numpy(ids), propagator.step(video[t], mask if t == 0 else None))
 

@@ -31,7 +31,7 @@ class FeatureEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) with H and W multiples of 16 -> (N, channels, H / output_stride, W / output_stride)."""
-        images = images.to(self.head.weight.dtype, memory_format=torch.channels_last)
+        images = images.to(dtype=self.head.weight.dtype, memory_format=torch.channels_last)
         features: Tensor = self.head(self.trunk(images))
         return F.normalize(features.float(), dim=1) if self.normalize else features
 
@@ -64,7 +64,7 @@ class Decoder(nn.Module):
 
     def forward(self, readout: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, h, w) -> reconstruction (N, 3, H, W) and tags in [0, 1] (N, 1, H, W), float32."""
-        output = self.head(self.stages(readout.to(self.head[0].weight.dtype))).float()
+        output = self.head(self.stages(readout.to(next(self.parameters()).dtype))).float()
         return output[:, :3], output[:, 3:].sigmoid()
 
 

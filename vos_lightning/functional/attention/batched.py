@@ -103,7 +103,8 @@ def _pack_queries(query: Tensor) -> Tensor:
     )
     packed[..., -TILE:].unflatten(0, (-1, TILE)).diagonal(dim1=1, dim2=3).fill_(1)
     tiles = packed.unflatten(1, (-1, TILE)).unflatten(0, (-1, TILE))  # (strips, rows, tiles, columns, D')
-    return tiles.permute(0, 2, 3, 1, 4).flatten(2, 3)
+    queries: Tensor = tiles.permute(0, 2, 3, 1, 4).flatten(2, 3)
+    return queries
 
 
 def _grid(radius: int, radii: Radii, size: tuple[int, int]) -> "Grid":
@@ -298,39 +299,49 @@ class _Group:
         grid = self.grid
         shape = (count, grid.columns, len(grid.members), grid.reach[0] * TILE, self._query.shape[-1])
         strips = self._scratch("strips", shape)
-        row = torch.arange(shape[3], device=self.device)[:, None]
-        query = torch.arange(TILE, device=self.device)
-        strips[..., -TILE:] = ((row < query) | (row > query + 2 * grid.radius[0])) * OUTSIDE
+        strips[..., -TILE:] = _row_marks(grid.radius[0], shape[3], self.device)
         strips[..., -TILE - 1] = 1
         return strips
 
     def _largest(self, chunks: Sequence[slice]) -> Tensor:
         """The largest similarity of each key with a query whose window holds it, (columns, R, all rows)."""
         grid = self.grid
-        down, across = grid.reach
-        references = len(grid.members)
+        rows = (grid.strips + grid.reach[0] - 1) * TILE
         full = torch.promote_types(self._keys.dtype, torch.float32)
-        largest = self._keys.new_full((grid.strips + down - 1, grid.columns, references, TILE), OUTSIDE, dtype=full)
+        largest = self._keys.new_full((rows, grid.columns, len(grid.members)), OUTSIDE, dtype=full)
         if grid.per_strip * grid.strips <= MAX_KEPT:
-            shape = (grid.strips, grid.tiles, TILE * TILE, across * TILE * grid.column)
+            shape = (grid.strips, grid.tiles, TILE * TILE, grid.reach[1] * TILE * grid.column)
             self._kept = self._scratch("similarities", shape)
         for chunk in chunks:
             similarities = self._compare(chunk, None if self._kept is None else self._kept[chunk])
             of_columns = self._windows(similarities).amax(3).unflatten(-1, (-1, grid.column))
-            count, tiles = of_columns.shape[:2]
-            of_tiles = of_columns.new_full((count, tiles, across * TILE, grid.column), OUTSIDE)
-            for x in range(TILE):
-                part = of_tiles[:, :, x : x + 2 * grid.radius[1] + 1]
-                torch.maximum(part, of_columns[:, :, x], out=part)
-            of_strips = of_tiles.new_full((count, tiles + across - 1, TILE, grid.column), OUTSIDE)
-            for x in range(across):
-                part = of_strips[:, x : x + tiles]
-                torch.maximum(part, of_tiles[:, :, x * TILE : (x + 1) * TILE], out=part)
-            rows = of_strips.view(count, grid.columns, references, down, TILE).to(full)
-            for y in range(down):
-                part = largest[chunk.start + y : chunk.stop + y]
-                torch.maximum(part, rows[..., y, :], out=part)
-        return largest.permute(1, 2, 0, 3).flatten(2)
+            of_tiles = _overlaid(of_columns.flatten(0, 1), 1).unflatten(0, (-1, grid.tiles))
+            of_strips = _overlaid(of_tiles, TILE).unflatten(-1, (len(grid.members), -1))
+            found = _overlaid(of_strips.movedim(-1, 1).flatten(2)[None], TILE)[0]
+            seen = largest[chunk.start * TILE :][: len(found), : of_strips.shape[1]]
+            torch.maximum(seen, found.view_as(seen), out=seen)
+        return largest.permute(1, 2, 0).contiguous()
+
+
+def _overlaid(parts: Tensor, step: int) -> Tensor:
+    """The largest of parts that lie over one another, each `step` further on than the one before.
+
+    (N, parts, length, C) -> (N, length + (parts - 1) · step, C).
+    """
+    number, count, length, channels = parts.shape
+    whole = length + (count - 1) * step
+    laid = parts.new_full((number, count, whole, channels), OUTSIDE)
+    strides = (laid.stride(0), laid.stride(1) + step * channels, channels, 1)
+    laid.as_strided(parts.shape, strides).copy_(parts)
+    return laid.amax(1)
+
+
+@lru_cache(maxsize=8)
+def _row_marks(radius: int, rows: int, device: torch.device) -> Tensor:
+    """Which rows of a strip lie out of the windows of its rows of queries: `OUTSIDE` or 0, (rows, TILE)."""
+    row = torch.arange(rows, device=device)[:, None]
+    query = torch.arange(TILE, device=device)
+    return ((row < query) | (row > query + 2 * radius)) * OUTSIDE
 
 
 @lru_cache(maxsize=8)

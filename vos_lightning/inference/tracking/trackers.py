@@ -58,10 +58,8 @@ class ReconstructionTracker(Tracker):
 
     def prepared(self, device: torch.device, precision: torch.dtype = torch.float32) -> Self:
         """See the base class."""
-        encoder, reference_encoder = (
-            None if network is None else inference_copy(network, device, precision)
-            for network in (self.encoder, self.reference_encoder)
-        )
+        encoder, other = inference_copy(self.encoder, device, precision), self.reference_encoder
+        reference_encoder = None if other is None else inference_copy(other, device, precision)
         return replace(self, encoder=encoder, reference_encoder=reference_encoder, precision=precision)
 
     def propagator(self, settings: TrackingSettings | None = None) -> ReconstructionPropagator:
