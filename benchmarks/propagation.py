@@ -3,8 +3,7 @@
     python benchmarks/propagation.py [--quick] [--size 480 854] [--threads 1] [--clock cpu] [--device cuda --bf16]
 
 Times the tracker as it is used: weights, size limit and readout are those of `--weights`. The video is noise, which is
-as good as any. What is not network and attention is conversion to Lab, upsampling to masks, mutual matches and the
-memory.
+as good as any. What is not network and attention is conversion to Lab, drawing masks and the memory.
 """
 
 from __future__ import annotations
@@ -39,8 +38,7 @@ def tracking(tracker: ReconstructionTracker, objects: int, options: argparse.Nam
     def step() -> None:
         nonlocal count
         mask = first_mask(height, width, objects).to(device) if count == 0 else None
-        with torch.autocast(device.type, torch.bfloat16, enabled=options.bf16):
-            propagator.step(frames[count % len(frames)], mask)
+        propagator.step(frames[count % len(frames)], mask)
         count += 1
 
     for _ in range(tracker.settings.horizon + 1):
@@ -61,14 +59,15 @@ def parts(tracker: ReconstructionTracker, options: argparse.Namespace) -> dict[s
 
     @torch.no_grad()
     def encode() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=options.bf16):
-            encoder(lab)
+        encoder(lab)
 
     def attend(objects: int) -> Program:
         values = torch.rand(1, references, objects + 1, height, width, device=device)
         arguments = features[:1], features[None, 1:], values, settings.radius
-        return lambda: local_attention(*arguments, topk=settings.topk, temperature=tracker.temperature)
+        options = {"mutual": settings.mutual_weight, "topk": settings.topk, "temperature": tracker.temperature}
+        return torch.no_grad()(lambda: local_attention(*arguments, **options))
 
+    features = features.to(tracker.precision)
     attending = {f"attention, K {k}": synchronised(attend(k), device) for k in OBJECTS}
     return {"network": synchronised(encode, device), **attending}
 
@@ -83,7 +82,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu only with --threads 1")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--bf16", action="store_true", help="the network under autocast")
+    parser.add_argument("--bf16", action="store_true", help="the network and similarities in bfloat16")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.quick:
@@ -91,7 +90,7 @@ def main() -> None:
     device = torch.device(options.device)
     tracker = load_tracker(options.weights)
     assert isinstance(tracker, ReconstructionTracker), "weights of MAST"
-    tracker.to(device)
+    tracker = tracker.prepared(device, torch.bfloat16 if options.bf16 else torch.float32)
     tracked = {f"frame, K {k}": tracking(tracker, k, options) for k in OBJECTS}
     programs = {**machine(device), **parts(tracker, options), **tracked}
     times = alternate(programs, options.rounds, clock_by_name(options.clock))
