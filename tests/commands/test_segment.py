@@ -148,3 +148,90 @@ def test_a_file_as_output_is_answered_in_one_line(video, tmp_path, capsys):
     assert "out: is a file, and results go into a folder" in error
     assert error.count("\n") == 1
     assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.fixture
+def several(moving_square, tmp_path):
+    """Two videos, one of whose masks is a file and one a folder's first; arguments for both."""
+    frames, truth = moving_square
+    for name in ("one", "two"):
+        (tmp_path / "videos" / name).mkdir(parents=True)
+        for t, frame in enumerate(frames):
+            Image.fromarray(frame).save(tmp_path / "videos" / name / f"{t}.png")
+    (tmp_path / "masks" / "two").mkdir(parents=True)
+    write_mask(tmp_path / "masks" / "one.png", truth[0])
+    write_mask(tmp_path / "masks" / "two" / "0.png", np.where(truth[0], 4, 0).astype(np.uint8))
+    inputs = [str(tmp_path / "videos" / name) for name in ("one", "two")]
+    return [
+        "segment",
+        *inputs,
+        "--masks",
+        str(tmp_path / "masks"),
+        "--output",
+        str(tmp_path / "out"),
+        "--weights",
+        "lab",
+    ]
+
+
+def test_several_videos_go_into_folders_of_their_names(several, tmp_path, capsys):
+    assert main(several) == 0
+    assert {int(i) for i in np.unique(read_mask(tmp_path / "out" / "one" / "5.png"))} == {0, 9}
+    assert {int(i) for i in np.unique(read_mask(tmp_path / "out" / "two" / "5.png"))} == {0, 4}
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        f"{n}/2 {tmp_path}/videos/{v}" for n, v in ((1, "one"), (2, "two"))
+    ]
+
+
+def test_a_second_run_of_several_does_only_what_is_missing(several, tmp_path, capsys):
+    assert main(several) == 0
+    (tmp_path / "out" / "two" / "3.png").unlink()
+    before = (tmp_path / "out" / "one" / "3.png").stat().st_mtime_ns
+    capsys.readouterr()
+    assert main(several) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert "is complete already" in first
+    assert "6 masks" in second
+    assert (tmp_path / "out" / "one" / "3.png").stat().st_mtime_ns == before
+    assert (tmp_path / "out" / "two" / "3.png").is_file()
+
+
+def test_a_video_without_mask_is_told_and_the_others_are_done(several, tmp_path, capsys):
+    (tmp_path / "masks" / "one.png").unlink()
+    assert main(several) == 2
+    first, second = capsys.readouterr().out.splitlines()
+    assert "error: no mask for it: expected" in first
+    assert "6 masks" in second
+
+
+def test_several_videos_of_one_name_are_refused(several, tmp_path, capsys):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "videos" / "one").rename(tmp_path / "elsewhere" / "two")
+    several[1] = str(tmp_path / "elsewhere" / "two")
+    assert main(several) == 2
+    assert "several inputs are called two" in capsys.readouterr().err
+
+
+def test_masks_of_later_frames_join_and_may_be_followed_backward(video, moving_square, tmp_path):
+    late = np.zeros_like(moving_square[1][0])
+    late[45:58, 60:80] = 4
+    write_mask(tmp_path / "late.png", late)
+    assert main([*video, "--mask", f"{tmp_path}/late.png@3"]) == 0
+    assert [4 in read_mask(tmp_path / "out" / f"{t}.png") for t in range(6)] == [False] * 3 + [True] * 3
+    assert main([*video, "--mask", f"{tmp_path}/late.png@3", "--backward"]) == 0
+    assert all(4 in read_mask(tmp_path / "out" / f"{t}.png") for t in range(6))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a, p: [*a, "--mask", f"{p}/first.png"], "there is one for frame 0 already"),
+        (lambda a, p: [*a, "--mask", f"{p}/first.png@17"], "frame 17, but the video has 6 frames"),
+        (lambda a, p: [a[0], a[1], *a[4:]], "which objects? give --mask"),
+        (lambda a, p: [a[0], a[1], *a[1:]], "2 inputs, and --mask is for one"),
+    ],
+)
+def test_masks_that_do_not_fit_the_videos_are_told(video, tmp_path, capsys, change, message):
+    assert main(change(video, tmp_path)) == 2
+    assert message in capsys.readouterr().err

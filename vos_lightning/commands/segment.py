@@ -1,8 +1,8 @@
-"""`vos-lightning segment`: a video and a first mask in, masks for every frame out."""
+"""`vos-lightning segment`: videos and masks of their objects in, masks for every frame out."""
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
@@ -13,8 +13,9 @@ from vos_lightning.errors import VOSError
 from vos_lightning.inference.adaptation import AdapterSettings
 from vos_lightning.inference.precision import Precision, usable_precision
 from vos_lightning.inference.segmenter import VideoSegmenter, usable_device
-from vos_lightning.io.frames import open_frames
-from vos_lightning.io.mask_folder import MaskFolder
+from vos_lightning.inference.tracking.track import require_frames
+from vos_lightning.io.frames import FrameSource, open_frames
+from vos_lightning.io.mask_folder import MaskFolder, is_complete
 from vos_lightning.io.masks import read_palette
 from vos_lightning.io.overlay import overlay
 from vos_lightning.io.prefetch import BackgroundReader
@@ -28,25 +29,97 @@ OVERLAY = "overlay.mp4"
 def main(arguments: Sequence[str]) -> int:
     """Parse the arguments and run."""
     options = _parser().parse_args(arguments)
-    frames, seconds = segment(
-        options.input,
-        options.mask,
-        options.output,
-        weights=options.weights,
-        device=options.device,
-        max_size=options.max_size,
-        with_overlay=options.overlay,
-        adapter=_adapter(options),
-        precision=options.precision,
-    )
+    settings = {
+        "weights": options.weights,
+        "device": options.device,
+        "max_size": options.max_size,
+        "with_overlay": options.overlay,
+        "adapter": _adapter(options),
+        "precision": options.precision,
+        "backward": options.backward,
+    }
+    if options.masks is not None:
+        return _segment_all(options.inputs, options.masks, options.output, settings)
+    if len(options.inputs) > 1:
+        raise VOSError(
+            f"{len(options.inputs)} inputs, and --mask is for one; give --masks DIR, a folder of their masks"
+        )
+    if not options.mask:
+        raise VOSError("which objects? give --mask FIRST.png, or --masks DIR; `vos-lightning studio` makes masks")
+    frames, seconds = segment(options.inputs[0], _prompts(options.mask), options.output, **settings)
     numbers = str(usable_precision(options.precision, usable_device(options.device))).removeprefix("torch.")
     say(f"{frames} masks in {options.output} ({frames / seconds:.1f} frames per second in {numbers})")
     return 0
 
 
+def _segment_all(videos: Sequence[Path], masks: Path, output: Path, settings: dict[str, Any]) -> int:
+    """Segment videos one by one, each into its own folder; those that are done are left out.
+
+    Returns:
+        The exit code: 2 if any failed, which is said in its line, once the others are done.
+
+    Raises:
+        VOSError: two videos of one name.
+    """
+    names = [video.stem for video in videos]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise VOSError(f"several inputs are called {repeated[0]}; their masks would go into one folder")
+    failed = 0
+    for number, video in enumerate(videos, start=1):
+        place = output / video.stem
+        try:
+            if is_complete(place, _files(open_frames(video), settings["with_overlay"])):
+                line = f"{place} is complete already"
+            else:
+                frames, seconds = segment(video, {0: _mask_of(video, masks)}, place, **settings)
+                line = f"{frames} masks in {place} ({frames / seconds:.1f} frames per second)"
+        except VOSError as error:
+            failed += 1
+            line = f"error: {error}"
+        say(f"{number}/{len(videos)} {video}: {line}")
+    return 2 if failed else 0
+
+
+def _mask_of(video: Path, masks: Path) -> Path:
+    """The mask of a video's first frame: NAME.png, or the first one in a folder NAME.
+
+    Raises:
+        VOSError: there is none.
+    """
+    alone, folder = masks / f"{video.stem}.png", masks / video.stem
+    found = [alone] if alone.is_file() else sorted(folder.glob("*.png"))[:1]
+    if not found:
+        raise VOSError(f"no mask for it: expected {alone}, or the first frame's in {folder}")
+    return found[0]
+
+
+def _prompts(masks: Sequence[str]) -> dict[int, Path]:
+    """Masks by frame, from FILE and FILE@FRAME.
+
+    Raises:
+        VOSError: two for one frame.
+    """
+    prompts: dict[int, Path] = {}
+    for text in masks:
+        name, at, number = text.rpartition("@")
+        is_later = bool(at) and number.isdecimal() and not Path(text).exists()
+        frame = int(number) if is_later else 0
+        if frame in prompts:
+            raise VOSError(
+                f"--mask {text}: there is one for frame {frame} already, {prompts[frame]}; draw them into one"
+            )
+        prompts[frame] = Path(name if is_later else text)
+    return prompts
+
+
+def _files(source: FrameSource, with_overlay: bool) -> list[str]:
+    """Names of what is written."""
+    return [f"{name}.png" for name in source.names] + [OVERLAY] * with_overlay
+
+
 def segment(
     video: Path,
-    mask: Path,
+    masks: Path | Mapping[int, Path],
     output: Path,
     *,
     weights: str = "default",
@@ -55,12 +128,13 @@ def segment(
     with_overlay: bool = False,
     adapter: AdapterSettings | None = None,
     precision: Precision = "auto",
+    backward: bool = False,
 ) -> tuple[int, float]:
-    """Follow the objects of a mask through a video and write palette PNGs named after the frames.
+    """Follow the objects of masks through a video and write palette PNGs named after the frames.
 
     Args:
         video: a video file or a folder of frames.
-        mask: PNG of integer ids for the first frame.
+        masks: PNG of integer ids for the first frame, or such by frame.
         output: folder for the masks; `overlay.mp4` beside them if asked for.
         weights: see `VideoSegmenter`.
         device: see `VideoSegmenter`.
@@ -68,6 +142,7 @@ def segment(
         with_overlay: also write a video of the masks over the frames.
         adapter: how to adapt to the video; None doesn't.
         precision: see `VideoSegmenter`.
+        backward: see `VideoSegmenter.segment`.
 
     Returns:
         Number of frames, and the seconds that they took.
@@ -75,24 +150,26 @@ def segment(
     Raises:
         VOSError: input that can't be used.
     """
-    _check_apart(output, video, mask)
+    prompts = masks if isinstance(masks, Mapping) else {0: masks}
+    _check_apart(output, video, *prompts.values())
     source = open_frames(video)
-    palette = read_palette(mask)
+    require_frames(prompts, len(source))
+    palette = read_palette(prompts[min(prompts)])
     segmenter = VideoSegmenter(weights, device, max_size, adapter or False, precision=precision)
-    masks = segmenter.segment(source, mask, sequence=video.stem)
-    names = [f"{name}.png" for name in source.names] + [OVERLAY] * with_overlay
+    results = segmenter.segment(source, prompts=prompts, sequence=video.stem, backward=backward)
+    names = _files(source, with_overlay)
     start = time.perf_counter()
     count = 0
     with ExitStack() as stack:
         progress = stack.enter_context(progress_bar())
         task = progress.add_task(str(video), total=len(source), note="learning the video" if adapter else "")
-        first = next(masks)  # what is wrong with the input shows here, before anything is written
+        first = next(results)  # what is wrong with the input shows here, before anything is written
         folder = stack.enter_context(MaskFolder(output, names, "segment")).path
         writer = stack.enter_context(MaskWriter(folder, palette))
         movie = stack.enter_context(VideoWriter(folder / OVERLAY, source.fps)) if with_overlay else None
         # a second pass over the frames costs a decode, but holds none of them
         pictures = iter(BackgroundReader(source)) if movie else None
-        for name, ids in zip(source.names, chain([first], masks), strict=False):
+        for name, ids in zip(source.names, chain([first], results), strict=False):
             writer.write(name, ids)
             if movie is not None and pictures is not None:
                 movie.write(overlay(next(pictures), ids))
@@ -121,15 +198,26 @@ def _parser() -> argparse.ArgumentParser:
         description="Follow the objects of a first-frame mask through a video. Writes one palette PNG per frame into "
         "the output folder, named after the frames (00000.png, 00001.png, … for a video file).",
     )
-    parser.add_argument("input", type=Path, metavar="INPUT", help="a video file or a folder of frames")
-    parser.add_argument(
+    parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="a video file or a folder of frames")
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument(
         "--mask",
+        action="append",
+        metavar="FILE[@FRAME]",
+        help="integer ids of the objects in the first frame (palette or grey PNG, 0 is background); again, with the "
+        "frame, for objects that come later and for corrections: --mask first.png --mask later.png@40",
+    )
+    given.add_argument(
+        "--masks",
         type=Path,
-        required=True,
-        metavar="FIRST.png",
-        help="integer ids of the objects in the first frame (palette or grey PNG, 0 is background)",
+        metavar="DIR",
+        help="for several inputs: masks of their first frames, NAME.png or the first in a folder NAME. Results go to a "
+        "folder NAME each; those that are complete are left out, so that a run can be resumed",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the masks go")
+    parser.add_argument(
+        "--backward", action="store_true", help="follow objects backward too, from where each was given first"
+    )
     parser.add_argument(
         "--weights",
         default="default",

@@ -139,6 +139,12 @@ def read_manifest(folder: Path) -> tuple[str, Stamps]:
         return "", {}
 
 
+def is_complete(folder: Path, names: Collection[str]) -> bool:
+    """Whether a run has written all of these files, and nobody has changed one since."""
+    stamps = read_manifest(folder)[1]
+    return all(stamps.get(name) is not None and _is_result(folder / name, stamps) for name in names)
+
+
 def remove_results(folder: Path, stamps: Stamps, except_for: Collection[str] = ()) -> None:
     """Remove results that nobody has changed since they were written."""
     for name in stamps.keys() - set(except_for):
