@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from vos_lightning.commands.export import main
+from vos_lightning.errors import VOSError
 from vos_lightning.evaluation.run_lengths import run_lengths
 from vos_lightning.io.masks import read_mask, write_mask
 
@@ -110,3 +111,21 @@ def test_labels_and_categories(folders):
     folder, _, _ = folders
     content = json.loads(export(folder, "coco", "masks.json").read_text())
     assert [one["name"] for one in content["categories"]] == ["object 2", "object 5"]
+
+
+@pytest.mark.parametrize("form", ["overlay", "cutout-video", "coco", "cutouts", "davis-layout"])
+@pytest.mark.parametrize("kind", ["file", "link", "folder"])
+def test_what_is_there_is_never_replaced(folders, form, kind):
+    folder = folders[0]
+    kept = folder / "kept.mp4"
+    kept.write_bytes(b"precious")
+    output = kept
+    if kind == "link":
+        output = folder / "link.mp4"
+        output.symlink_to(kept)
+    elif kind == "folder":
+        output = folder / "folder"
+        output.mkdir()
+    with pytest.raises(VOSError, match="is there already; remove it or choose another name"):
+        main([str(folder / "masks"), str(output), "--format", form, "--video", str(folder / "video")])
+    assert kept.read_bytes() == b"precious"

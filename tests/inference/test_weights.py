@@ -257,6 +257,8 @@ BROKEN_SETTINGS = [
     {"tracking": {"colour_weight": float("nan")}},
     {"tracking": {"mutual_weight": float("inf")}},
     {"tracking": {"max_size": -5}},
+    {"tracking": {"max_size": 1}},
+    {"temperature": 1e-45},
 ]
 
 
@@ -266,6 +268,17 @@ def test_settings_of_a_file_are_checked_by_type_and_range(model, tmp_path, chang
     model.on_save_checkpoint(content)
     torch.save(content, tmp_path / "odd.ckpt")
     with pytest.raises(VOSError, match=r"odd\.ckpt does not hold weights of MAST or CT-VOS that can be used: "):
+        load_tracker(tmp_path / "odd.ckpt")
+
+
+def test_a_negative_variance_is_refused(model, tmp_path):
+    state = model.state_dict()
+    name = next(name for name in state if name.endswith("running_var"))
+    state[name] = state[name] - 2
+    content = {"state_dict": state, "hyper_parameters": dict(model.hparams)}
+    model.on_save_checkpoint(content)
+    torch.save(content, tmp_path / "odd.ckpt")
+    with pytest.raises(VOSError, match=rf"odd\.ckpt does not hold .*{name} holds a negative variance"):
         load_tracker(tmp_path / "odd.ckpt")
 
 

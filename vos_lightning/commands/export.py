@@ -33,9 +33,11 @@ def _export_video(options: dict[str, Any], video: Path | None) -> int:
         raise VOSError(f"--{useless[0].replace('_', '-')} has no effect on --format {form}; leave it out")
     if video is None:
         raise VOSError(f"--format {form} needs the video that the masks belong to: --video my_video.mp4")
+    from vos_lightning.evaluation.export import check_new
     from vos_lightning.evaluation.masked_video import FORMS as WRITERS
     from vos_lightning.evaluation.masked_video import masked_video
 
+    check_new(options["output"])
     WRITERS[form].write(masked_video(options["predictions"], video), options["output"])
     print(f"{WRITERS[form].title}: {options['output']}")
     return 0

@@ -25,6 +25,8 @@ Network = TypeVar("Network", bound=nn.Module)
 HParams = dict[str, Any]
 
 SHIPPED = {"default": "mast_default.safetensors"}
+# Of weights: similarities divided by less leave the range of float32.
+MIN_TEMPERATURE = 1e-4
 # Where a checkpoint says what it holds, beside Lightning's own entries.
 TASK_KEY = "vos_lightning"
 # The baseline as it is usually run; patches of colours resemble one another more than learned features do.
@@ -207,18 +209,30 @@ def _build(state: object, hparams: object, task: str | None, path: Path) -> Trac
         if not isinstance(hparams, Mapping):
             raise VOSError(f"hyper_parameters are {type(hparams).__name__}")
         tensors = _dense(state)
+        _check_variances(tensors)
         hparams, task = upgraded(hparams, task)
         if task not in _KINDS:
             raise VOSError(f"they are of {task!r:.60}")
         settings = from_primitives(_KINDS[task], hparams)
-        if not settings.temperature > 0:
-            raise VOSError(f"temperature is {settings.temperature}; expected more than 0")
+        if not settings.temperature >= MIN_TEMPERATURE:
+            raise VOSError(f"temperature is {settings.temperature}; expected {MIN_TEMPERATURE} or more")
         tracker = settings.build(tensors)
         require_finite({name: value for name, value in tensors.items() if value.is_floating_point()})
     except (KeyError, TypeError, ValueError, OverflowError, RuntimeError, MemoryError, VOSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise VOSError(f"{path} does not hold weights of MAST or CT-VOS that can be used: {reason}") from error
     return tracker
+
+
+def _check_variances(state: Mapping[str, Tensor]) -> None:
+    """Check the statistics of normalisations, whose roots are taken.
+
+    Raises:
+        VOSError: names one that is negative.
+    """
+    for name, value in state.items():
+        if name.endswith("running_var") and (value < 0).any():
+            raise VOSError(f"{name} holds a negative variance")
 
 
 def _dense(state: object) -> dict[str, Tensor]:

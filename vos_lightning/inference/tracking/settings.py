@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from vos_lightning.errors import VOSError
 
+# Pixels on the longer side: of less, a network at a quarter of the resolution sees nothing.
+MIN_SIZE = 16
+
 
 @dataclass(frozen=True)
 class TrackingSettings:
@@ -61,7 +64,7 @@ class TrackingSettings:
             ("colour_weight", 0 <= self.colour_weight < 1, "at least 0 and less than 1"),
             ("mutual_weight", 0 <= self.mutual_weight < float("inf"), "0 or more"),
             ("threshold", 0 < self.threshold < 1, "more than 0 and less than 1"),
-            ("max_size", self.max_size is None or self.max_size >= 1, "pixels, 1 or more, or None"),
+            ("max_size", self.max_size is None or self.max_size >= MIN_SIZE, f"{MIN_SIZE} pixels or more, or None"),
         ):
             if not valid:
                 raise VOSError(f"tracking: {name} is {getattr(self, name)}; expected {expected}")
