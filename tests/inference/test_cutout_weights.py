@@ -52,9 +52,9 @@ def test_safetensors_hold_half_precision_of_the_same(model, tmp_path):
 
 def test_the_segmenter_gives_the_masks_of_the_task(model, tmp_path, moving_square):
     frames, truth = moving_square
-    segmenter = VideoSegmenter(checkpoint(model, tmp_path / "model.ckpt"), device="cpu")
+    segmenter = VideoSegmenter(checkpoint(model, tmp_path / "model.ckpt"), device="cpu", precision="float32")
     masks = list(segmenter.segment(frames, truth[0]))
-    propagator = model.eval().tracker().propagator()
+    propagator = model.tracker().prepared(torch.device("cpu")).propagator()
     for t, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
         given = torch.from_numpy(truth[0]) if t == 0 else None
         assert np.array_equal(propagator.step(torch.from_numpy(frame).permute(2, 0, 1), given).numpy(), mask)
