@@ -1,6 +1,7 @@
 """The project folder: what counts as tracked, what comes back, what survives."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -117,6 +118,35 @@ def test_a_damaged_project_is_named(project, clip):
     (project.folder / "project.json").write_text("{}")
     with pytest.raises(VOSError, match=r"project\.json"):
         Project(project.folder, open_frames(clip))
+
+
+def test_a_video_of_the_same_size_is_another_one_unless_it_was_moved(clip, tmp_path):
+    first, second, folder = tmp_path / "first", tmp_path / "second", tmp_path / "project"
+    shutil.copytree(clip, first)
+    shutil.copytree(clip, second)
+    Project(folder, open_frames(first)).set_objects([SQUARE])
+    with pytest.raises(VOSError, match="another video") as caught:
+        Project(folder, open_frames(second))
+    assert str(first) in str(caught.value)
+    assert str(second) in str(caught.value)
+    shutil.rmtree(first)
+    assert Project(folder, open_frames(second)).objects == [SQUARE]
+    assert json.loads((folder / "project.json").read_text())["video"] == str(second.resolve())
+
+
+def test_a_folder_of_something_else_is_left_alone(clip, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(VOSError, match="neither empty nor a project"):
+        Project(tmp_path, open_frames(clip))
+    with pytest.raises(VOSError, match=r"thesis\.txt: is a file"):
+        Project(tmp_path / "thesis.txt", open_frames(clip))
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_an_empty_folder_becomes_a_project(clip, tmp_path):
+    (tmp_path / ".DS_Store").touch()
+    Project(tmp_path, open_frames(clip))
+    assert (tmp_path / "project.json").is_file()
 
 
 def test_ids_are_checked(project):

@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ pytest.importorskip("starlette", reason="needs the studio extra")
 from starlette.testclient import TestClient
 
 from tests.studio.conftest import FRAMES, HEIGHT, WIDTH, truth
+from vos_lightning.errors import VOSError
 from vos_lightning.io.masks import read_mask, write_mask
 from vos_lightning.studio.app import create_app
 from vos_lightning.studio.session import Studio
@@ -105,6 +109,10 @@ def test_a_bomb_is_not_unpacked(client):
         ("POST", "given/0/import", b"no png"),
         ("PUT", "objects", b"[]"),
         ("PUT", "objects", b"{"),
+        ("PUT", "objects", b"{}"),
+        ("PUT", "objects", b'{"objects": 5}'),
+        ("PUT", "objects", b'{"objects": null}'),
+        ("PUT", "objects", b'{"objects": {}}'),
         ("PUT", "objects", b'{"objects": [{"id": 0, "name": "x", "colour": "#ffffff"}]}'),
         ("PUT", "objects", b'{"objects": [{"id": 1, "name": "x", "colour": "red"}]}'),
         ("POST", "outline/0", b'{"box": [0, 0, 1]}'),
@@ -124,6 +132,24 @@ def test_mistakes_are_told_in_one_line(client, method, path, content):
     assert answer.status_code == 400
     assert answer.json()["error"]
     assert "\n" not in answer.json()["error"]
+
+
+@pytest.mark.parametrize("depth", [700, 900, 100_000])  # some are read, but too deep to be quoted
+@pytest.mark.parametrize(
+    ("method", "path", "key"),
+    [
+        ("PUT", "objects", "objects"),
+        ("POST", "outline/0", "box"),
+        ("POST", "tracking", "do"),
+        ("POST", "exports", "form"),
+        ("POST", "open", "name"),
+    ],
+)
+def test_deep_nesting_is_a_mistake(client, method, path, key, depth):
+    content = f'{{"{key}": {"[" * depth}{"]" * depth}}}'
+    answer = client.request(method, path, content=content)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
 
 
 def test_a_given_mask_is_on_disk_at_once(client, studio):
@@ -154,6 +180,14 @@ def test_import_of_another_size_changes_nothing(client, tmp_path):
     assert client.get("state").json()["objects"] == []
 
 
+def test_import_of_an_empty_mask_is_refused(client, tmp_path):
+    write_mask(tmp_path / "mask.png", np.zeros((HEIGHT, WIDTH), np.uint8))
+    answer = client.post("given/0/import", content=(tmp_path / "mask.png").read_bytes())
+    assert answer.status_code == 400
+    assert "no object" in answer.json()["error"]
+    assert client.get("state").json()["statuses"] == "-" * FRAMES
+
+
 def test_pictures_are_jpegs_of_the_frames(client):
     for path in ("frames/11", "thumbnails/4"):
         answer = client.get(path)
@@ -175,10 +209,28 @@ def test_a_video_can_be_chosen(clip):
 
 
 def test_a_project_of_another_video_is_refused(studio, clip, tmp_path):
-    from vos_lightning.errors import VOSError
-
     short = tmp_path / "short"
     short.mkdir()
     (short / "0.png").write_bytes((clip / "00000.png").read_bytes())
     with pytest.raises(VOSError, match="another video"):
         studio.open(short, studio.session.project.folder)
+
+
+def test_a_folder_is_open_once(studio, clip, tmp_path):
+    open_elsewhere = [sys.executable, "-m", "vos_lightning", "studio", clip, "--project", tmp_path / "project"]
+    answer = subprocess.run([*open_elsewhere, "--no-browser"], capture_output=True, text=True, timeout=60)
+    assert answer.returncode != 0
+    assert f"process {os.getpid()}" in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+    session = studio.session
+    studio.open(clip, tmp_path / "project")  # again, from a page
+    assert studio.session is session
+
+
+def test_a_closed_folder_can_be_opened_again(clip, tmp_path):
+    for _ in range(2):
+        studio = Studio(TrackerSettings("lab", "cpu"), clip.parent)
+        studio.open(clip, tmp_path / "project")
+        with pytest.raises(VOSError, match="this process"):
+            Studio(TrackerSettings("lab", "cpu"), clip.parent).open(clip, tmp_path / "project")
+        studio.close()

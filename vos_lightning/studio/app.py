@@ -59,7 +59,7 @@ def create_app(studio: Studio, token: str, host: str = "127.0.0.1") -> Gate:
             *(Route(path, handler, methods=[method]) for method, path, handler in table),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        exception_handlers={VOSError: _say, OSError: _say, ClientDisconnect: _say},
+        exception_handlers={VOSError: _say, OSError: _say, ClientDisconnect: _say, RecursionError: _say_nesting},
     )
     return Gate(app, token, host)
 
@@ -118,7 +118,10 @@ class _Routes:
 
     async def set_objects(self, request: Request) -> Response:
         session = self.studio.session
-        objects = [object_from(one) for one in (await _json(request)).get("objects", [])]
+        wish = (await _json(request)).get("objects")
+        if not isinstance(wish, list):
+            raise VOSError("the request holds no list of objects")
+        objects = [object_from(one) for one in wish]
         await run_in_threadpool(session.project.set_objects, objects)
         return JSONResponse(await run_in_threadpool(session.tell_changes, None, _page(request)))
 
@@ -199,3 +202,8 @@ def _page(request: Request) -> str:
 async def _say(request: Request, error: Exception) -> Response:
     """What went wrong, in one line that the page shows."""
     return JSONResponse({"error": " ".join(str(error).split())}, 400 if isinstance(error, VOSError) else 500)
+
+
+async def _say_nesting(request: Request, error: Exception) -> Response:
+    """JSON so deep that Python can't read it, or can't quote it."""
+    return JSONResponse({"error": "the request's JSON is nested too deep"}, 400)

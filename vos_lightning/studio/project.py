@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import threading
 from bisect import bisect_left, bisect_right
@@ -115,7 +116,7 @@ class Project:
         source: the video.
 
     Raises:
-        VOSError: the folder belongs to another video, is damaged, or can't be written to.
+        VOSError: see `project_facts`; or the folder can't be written to.
     """
 
     def __init__(self, folder: Path, source: FrameSource) -> None:
@@ -131,9 +132,7 @@ class Project:
         self._digests: dict[int, str] = {}
         self._given_ids: dict[int, frozenset[int]] = {}
         self._tracked: dict[int, Tracked] = {}
-        for name in ("given", "masks", "passes", "exports"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        self._load()
+        self._load(project_facts(folder, source))
         self._forget_old_passes()
 
     # --- objects
@@ -206,6 +205,8 @@ class Project:
                 ids = without_void(read_mask(file.name))
             except VOSError as error:
                 raise VOSError(str(error).replace(file.name, "this file")) from error
+        if not ids.any():
+            raise VOSError("this file holds no object: all its pixels are 0")
         known = {one.id for one in self.objects}
         new = set(np.unique(ids).tolist()) - {0} - known
         with self._lock:
@@ -401,20 +402,14 @@ class Project:
         with atomic_path(self.folder / "project.json") as temporary:
             temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
-    def _load(self) -> None:
-        path = self.folder / "project.json"
-        if not path.is_file():
+    def _load(self, facts: dict[str, Any] | None) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if facts is not None:
+            self.objects, self._next_id = facts["objects"], facts["next_id"]
+        if facts is None or facts["video"] != str(self.video):
             self._save()
-        try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
-            objects = [VideoObject(**one) for one in facts["objects"]]
-            same = (facts["frames"], facts["height"], facts["width"]) == (self.num_frames, *self.size)
-            self._next_id = int(facts["next_id"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise CorruptFileError(f"{path}: not a project of the studio; choose another --project") from error
-        if not same:
-            raise VOSError(f"{self.folder}: belongs to another video ({facts['video']}); choose another --project")
-        self.objects = objects
+        for name in ("given", "masks", "passes", "exports"):
+            (self.folder / name).mkdir(exist_ok=True)
         for png in sorted((self.folder / "given").glob("[0-9]*.png")):
             self._look_at(int(png.stem))
         self._tracked = dict(_read_lines(self.folder / "tracked.jsonl"))
@@ -429,6 +424,41 @@ class Project:
         for folder in (self.folder / "passes").iterdir():
             if folder.name not in current:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def project_facts(folder: Path, source: FrameSource) -> dict[str, Any] | None:
+    """What `project.json` holds, with its objects as `VideoObject`s; None if the folder is new or empty.
+
+    A video that is no longer where it was counts as moved if the new one has as many frames of the same size.
+
+    Raises:
+        VOSError: it is a file, holds something else, is damaged, or belongs to another video.
+    """
+    path = folder / "project.json"
+    if folder.exists() and not folder.is_dir():
+        raise VOSError(f"{folder}: is a file, no folder; choose another --project")
+    if not path.is_file():
+        if folder.is_dir() and any(not one.name.startswith(".") for one in folder.iterdir()):
+            raise VOSError(f"{folder}: is neither empty nor a project of the studio; choose another --project")
+        return None
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts["objects"] = [VideoObject(**one) for one in facts["objects"]]
+        facts["next_id"] = int(facts["next_id"])
+        old = str(facts["video"]), (facts["frames"], facts["height"], facts["width"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorruptFileError(f"{path}: not a project of the studio; choose another --project") from error
+    new = str(source.path.resolve()), (len(source), *source.size)
+    if old[1] != new[1] or (old[0] != new[0] and os.path.exists(old[0])):  # noqa: PTH110 - never raises
+        raise VOSError(
+            f"{folder}: belongs to another video ({_described(*old)}), not {_described(*new)}; choose another --project"
+        )
+    return dict(facts)
+
+
+def _described(video: str, shape: tuple[int, ...]) -> str:
+    frames, height, width = shape
+    return f"{video}, {width}×{height}, frames: {frames}"
 
 
 def without_void(ids: Ids) -> Ids:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from vos_lightning.errors import VOSError
 from vos_lightning.io.files import natural_key
 from vos_lightning.io.frames import IMAGE_SUFFIXES, open_frames
+from vos_lightning.io.locks import FolderLock
 from vos_lightning.studio.events import Events
 from vos_lightning.studio.pictures import Pictures
-from vos_lightning.studio.project import Project
+from vos_lightning.studio.project import Project, project_facts
 from vos_lightning.studio.tracking import Tracker, TrackerSettings
 from vos_lightning.studio.worker import Worker
 
@@ -28,7 +30,7 @@ _MOST_CHOICES = 500
 
 
 class Session:
-    """One open video.
+    """One open video; holds its project folder until it is closed.
 
     Args:
         video: a file, or a folder of frames.
@@ -37,18 +39,24 @@ class Session:
         events: told of what happens.
 
     Raises:
-        VOSError: the video can't be read, or the folder belongs to another one.
+        VOSError: the video can't be read, or the folder belongs to another one or is open elsewhere.
     """
 
     def __init__(self, video: Path, folder: Path, settings: TrackerSettings, events: Events) -> None:
         source = open_frames(video)
         if folder.resolve() == video.resolve():
             raise VOSError(f"{folder}: holds the frames themselves; choose another --project")
-        self.project = Project(folder, source)
-        self.pictures = Pictures(video)
-        self.thumbnails = Pictures(video, _THUMBNAIL_SIDE)
-        self.events = events
-        self.worker = Worker(self.project, open_frames(video), lambda: Tracker(settings), events.publish)
+        project_facts(folder, source)  # before the lock, which writes a file there
+        self._lock = FolderLock(folder)
+        try:
+            self.project = Project(folder, source)
+            self.pictures = Pictures(video)
+            self.thumbnails = Pictures(video, _THUMBNAIL_SIDE)
+            self.events = events
+            self.worker = Worker(self.project, open_frames(video), lambda: Tracker(settings), events.publish)
+        except BaseException:
+            self._lock.release()
+            raise
 
     def state(self) -> dict[str, Any]:
         """Everything that a page shows, but pictures and masks."""
@@ -99,8 +107,13 @@ class Session:
         return open_frames(project.video).read([frame, *(one for one in near if one != frame)])
 
     def close(self) -> None:
-        """End what runs."""
+        """End what runs and let others have the folder."""
         self.worker.close()
+        self._lock.release()
+
+    def shows(self, video: Path, folder: Path) -> bool:
+        """Is it this video that is open, with this project folder?"""
+        return (video.resolve(), folder.resolve()) == (self.project.video, self.project.folder.resolve())
 
 
 class Studio:
@@ -116,6 +129,7 @@ class Studio:
         self._settings = settings
         self._here = here
         self._session: Session | None = None
+        self._opening = threading.Lock()
 
     @property
     def session(self) -> Session:
@@ -133,16 +147,18 @@ class Studio:
         return self._session.state() if self._session else {"video": None, "choices": list(self.choices())}
 
     def open(self, video: Path, folder: Path | None = None) -> None:
-        """Open a video.
+        """Open a video; nothing happens if it is open already.
 
         Raises:
             VOSError: see `Session`.
         """
         folder = folder or self._here / f"{video.resolve().name}{PROJECT_SUFFIX}"
-        session = Session(video, folder, self._settings, self.events)
-        if self._session is not None:
-            self._session.close()
-        self._session = session
+        with self._opening:
+            before = self._session
+            if before is None or not before.shows(video, folder):
+                self._session = Session(video, folder, self._settings, self.events)
+                if before is not None:
+                    before.close()
         self.events.publish({"type": "opened"})
 
     def choose(self, name: str) -> None:
