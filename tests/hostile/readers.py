@@ -164,7 +164,7 @@ def stream(path: Path) -> None:
     """Read an epoch of clips out of a shard."""
     from vos_lightning.data.clips.dataset import SkippedClip
     from vos_lightning.data.clips.sampling import ClipSampling
-    from vos_lightning.data.shards.reading import ShardClips
+    from vos_lightning.data.shards.clips import ShardClips
     from vos_lightning.errors import VOSError
 
     clips = ShardClips({str(path): 2}, ClipSampling(2), size=32, batch_size=2)

@@ -1,7 +1,13 @@
 """Names, lists and files from strangers: none leads out of its folder, none runs code."""
 
+import gzip
+import io
 import json
+import os
 import pickle
+import resource
+import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +17,8 @@ from vos_lightning.cli import main
 from vos_lightning.data.clips.sampling import ClipSampling
 from vos_lightning.data.layouts.davis import davis_names
 from vos_lightning.data.layouts.youtube_vos import read_meta
-from vos_lightning.data.shards.reading import ShardClips, ShardVideo, read_shard_list
+from vos_lightning.data.shards.clips import ShardClips
+from vos_lightning.data.shards.reading import ShardVideo, read_shard_list
 from vos_lightning.errors import CorruptFileError, VOSError
 from vos_lightning.evaluation.export import plan_youtube
 from vos_lightning.evaluation.metadata import read_metadata
@@ -19,6 +26,7 @@ from vos_lightning.inference.weights import load_tracker
 from vos_lightning.io.masks import write_mask
 
 NAMES = ("../x", "/etc/x", "a/../../x", "..", ".hidden", "a\\..\\x", "C:x", "a\nb", "a\0b", "")
+ENDLESS = ("1e25", "1" * 26, "1e999", "NaN")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,7 +63,15 @@ def test_names_in_lists_of_shards_stay_inside(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "content", ["[]", '{"shards": []}', '{"shards": {"a.tar": "many"}}', "[" * 100_000, "\xff", "{}"]
+    "content",
+    [
+        "[]",
+        '{"shards": []}',
+        *(f'{{"shards": {{"a.tar": {count}}}}}' for count in ('"many"', "-1", "1.5", "true", *ENDLESS)),
+        "[" * 100_000,
+        "\xff",
+        "{}",
+    ],
 )
 def test_damaged_lists_of_shards_are_named(tmp_path, content):
     pytest.importorskip("webdataset")
@@ -64,28 +80,112 @@ def test_damaged_lists_of_shards_are_named(tmp_path, content):
         read_shard_list(str(tmp_path))
 
 
+def facts(name='"a"', num_frames="3", fps="1"):
+    return f'{{"name": {name}, "num_frames": {num_frames}, "fps": {fps}}}'
+
+
 @pytest.mark.parametrize(
-    "sample",
+    ("key", "content"),
     [
-        {"__key__": "1"},
-        {"__key__": "one", "mp4": b"", "json": b'{"name": "a", "num_frames": 3, "fps": 1}'},
-        {"__key__": "1", "mp4": b"", "json": b"[]"},
-        {"__key__": "1", "mp4": b"", "json": b"[" * 100_000},
-        {"__key__": "1", "mp4": b"", "json": b'{"name": "a", "num_frames": 1e999, "fps": 1}'},
+        *((key, facts()) for key in ("one", "1" * 26, "-1", "")),
+        *(("1", content) for content in ("[]", "[" * 100_000, facts(name="[1]"))),
+        *(("1", facts(num_frames=frames)) for frames in ("-1", '"3"', *ENDLESS)),
+        *(("1", facts(fps=fps)) for fps in ("0", "-1", "[1]", "1e999", "NaN")),
     ],
 )
-def test_shards_that_hold_something_else_are_told(sample):
-    with pytest.raises(VOSError, match="no prepared video"):
-        ShardVideo.of(sample)
+def test_shards_that_hold_something_else_are_told(key, content):
+    with pytest.raises(VOSError, match=r"^a\.tar, .*no prepared video"):
+        ShardVideo.of("a.tar", key, {"mp4": b"", "json": content.encode()})
+
+
+def test_videos_of_shards_have_facts():
+    assert ShardVideo.of("a.tar", "7", {"mp4": b"x", "json": facts().encode()}) == (7, "a", 3, 1.0, b"x")
+    with pytest.raises(VOSError, match=r"^a\.tar, 7: no prepared video \(KeyError\('json'\)"):
+        ShardVideo.of("a.tar", "7", {"mp4": b""})
+
+
+@pytest.fixture
+def little_memory():
+    """No more than half a gigabyte beyond what is taken now."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + 2**29, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def tar_entry(name, content=b"", **options):
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    for option, value in options.items():
+        setattr(entry, option, value)
+    padding = bytes(-len(content) % 512)
+    return entry.tobuf(tarfile.GNU_FORMAT) + content + padding
+
+
+def sparse_entry(path):
+    """A video of 3 GB, all of it a hole, in the old format of GNU tar."""
+    header = bytearray(tar_entry("0.mp4", type=tarfile.GNUTYPE_SPARSE))
+    header[483:495] = b"%011o\0" % (3 * 2**30)
+    header[148:156] = b"        "
+    header[148:156] = b"%06o\0 " % sum(header)
+    path.write_bytes(tar_entry("0.json", facts().encode()) + header + bytes(1024))
+
+
+def sparse_attributes(path):
+    """The same as attributes, as GNU tar writes it now."""
+    sizes = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(3 * 2**30)}
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        entry = tarfile.TarInfo("0.mp4")
+        entry.pax_headers, entry.size = {**sizes, "GNU.sparse.name": "0.mp4"}, 512
+        tar.addfile(entry, io.BytesIO(b"0\n".ljust(512, b"\0")))
+
+
+def compressed(path):
+    """A video of 1 GB of zeros in a file of some megabytes."""
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(tar_entry("0.json", facts().encode()) + tar_entry("0.mp4", size=2**30))
+        for _ in range(2**6):
+            file.write(bytes(2**24))
+
+
+def hole(path, **options):
+    """A file of 3 GB that takes some kilobytes on the disk, being a hole."""
+    content = tar_entry("0.json", facts().encode()) + tar_entry("0.mp4", size=3 * 2**30, **options)
+    path.write_bytes(content)
+    os.truncate(path, len(content) + 3 * 2**30 + 1024)
+
+
+def hole_of_attributes(path):
+    hole(path, type=tarfile.XHDTYPE)
+
+
+def hole_of_a_name(path):
+    hole(path, type=tarfile.GNUTYPE_LONGNAME)
+
+
+@pytest.mark.parametrize(
+    "write", [sparse_entry, sparse_attributes, compressed, hole, hole_of_attributes, hole_of_a_name]
+)
+def test_shards_that_would_swell_are_named_before_they_do(tmp_path, write, little_memory):
+    pytest.importorskip("webdataset")
+    write(tmp_path / "a.tar")
+    clips = ShardClips({str(tmp_path / "a.tar"): 1}, ClipSampling(2), size=16, batch_size=2)
+    with pytest.raises(VOSError, match=r"a\.tar: this shard can't be read \("):
+        list(clips)
+
+
+def test_a_shard_that_is_a_pipe_is_not_waited_for(tmp_path, pipe):
+    pytest.importorskip("webdataset")
+    clips = ShardClips({str(pipe(tmp_path / "a.tar")): 1}, ClipSampling(2), size=16, batch_size=2)
+    with pytest.raises(VOSError, match=r"a\.tar: a pipe or a device"):
+        list(clips)
 
 
 def test_shards_without_one_readable_video_are_an_end_not_a_hang(tmp_path):
     pytest.importorskip("webdataset")
-    import io
-    import tarfile
-
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
-        for suffix, part in (("json", b'{"name": "a", "num_frames": 3, "fps": 1}'), ("mp4", b"no video")):
+        for suffix, part in (("json", facts().encode()), ("mp4", b"no video")):
             entry = tarfile.TarInfo(f"00000000.{suffix}")
             entry.size = len(part)
             tar.addfile(entry, io.BytesIO(part))

@@ -6,7 +6,8 @@ import pytest
 
 from vos_lightning.data.clips.sampling import ClipSampling
 from vos_lightning.data.shards import writing
-from vos_lightning.data.shards.reading import ShardClips, plan_epoch, read_shard_list
+from vos_lightning.data.shards.clips import ShardClips, plan_epoch
+from vos_lightning.data.shards.reading import read_shard_list
 from vos_lightning.data.shards.writing import prepare_shards
 from vos_lightning.data.tools.encoding import Encoding
 from vos_lightning.errors import DatasetNotFoundError, VOSError

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 from vos_lightning.data.datamodules.base import ClipDataModule
 from vos_lightning.data.datamodules.messages import inform
-from vos_lightning.data.shards.reading import ShardClips, ShardLoader, read_shard_list
+from vos_lightning.data.shards.clips import ShardClips, ShardLoader
+from vos_lightning.data.shards.reading import read_shard_list
 from vos_lightning.errors import VOSError
 
 

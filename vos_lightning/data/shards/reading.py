@@ -1,27 +1,30 @@
-"""Training clips streamed from tar shards, by WebDataset."""
+"""What lies in tar shards: the list of them, and the videos in each.
+
+Limits hold before anything is read, and shards are taken as they are, neither compressed nor sparse: so a small file
+can't become a large one.
+"""
 
 import json
-import random
+import math
+import re
 import tarfile
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
-from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
-
-from vos_lightning.batches import ClipBatch, ClipItem, SkippedClip
-from vos_lightning.data.clips.dataset import clip_item, collate_clips, skipped_clips
-from vos_lightning.data.clips.sampling import ClipKey, ClipSampling
-from vos_lightning.data.clips.worker_errors import plain_worker_errors
-from vos_lightning.data.layouts.index import VideoRecord
 from vos_lightning.data.layouts.names import plain_name
 from vos_lightning.data.shards.writing import SHARD_LIST
-from vos_lightning.errors import DatasetNotFoundError, VOSError
-from vos_lightning.io.video import VideoFile
+from vos_lightning.errors import DatasetNotFoundError, VOSError, read_error
+from vos_lightning.io.limits import check_regular
+
+MOST_BYTES = 2 * 2**30
+"""Of a video in a shard."""
+
+_MOST_LIST_BYTES = 64 * 2**20
+_MOST_FACTS_BYTES = 2**16
+_MOST = 10**9  # videos of a shard, and frames of a video
+_DAMAGE = (tarfile.TarError, OSError, ValueError, EOFError, OverflowError, RecursionError)
 
 
 def webdataset() -> Any:  # noqa: ANN401
@@ -48,13 +51,14 @@ def read_shard_list(location: str) -> dict[str, int]:
     """
     path = f"{location.rstrip('/')}/{SHARD_LIST}"
     try:
-        with webdataset().gopen(path) as file:
-            listed = json.loads(file.read())["shards"].items()
-            counts = {plain_name(name, Path(path)): int(count) for name, count in listed}
+        with _opened(path) as file:
+            listed = json.loads(file.read(_MOST_LIST_BYTES))["shards"].items()
+            counts = {plain_name(name, Path(path)): _number(count) for name, count in listed}
     except VOSError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise DatasetNotFoundError(f"{path}: no list of shards ({error}); write it with prepare --shards") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        missing = DatasetNotFoundError(f"{path}: no list of shards ({error}); write it with prepare --shards")
+        raise read_error(path, error, missing) from error
     return {f"{location.rstrip('/')}/{name}": count for name, count in counts.items()}
 
 
@@ -68,215 +72,93 @@ class ShardVideo(NamedTuple):
     content: bytes
 
     @classmethod
-    def of(cls, sample: dict[str, Any]) -> "ShardVideo":
-        """Unpack what WebDataset found under one key.
+    def of(cls, shard: str, key: str, parts: dict[str, bytes]) -> "ShardVideo":
+        """Check and unpack what lies under one key.
+
+        Args:
+            shard: its URL.
+            key: digits.
+            parts: contents of the files by suffix.
 
         Raises:
             VOSError: a part is missing or damaged.
         """
-        where = f"{sample.get('__url__')}, {sample.get('__key__')}"
+        where = f"{shard}, {key}"
         try:
-            facts = json.loads(sample["json"])
-            number, frames, fps = int(sample["__key__"]), int(facts["num_frames"]), float(facts["fps"])
-            return cls(number, str(facts["name"]), frames, fps, sample["mp4"])
+            if not re.fullmatch("[0-9]{1,12}", key):
+                raise ValueError(key)
+            facts = json.loads(parts["json"])
+            name, fps = facts["name"], float(facts["fps"])
+            if not isinstance(name, str) or not 0 < fps < math.inf:
+                raise ValueError(facts)
+            return cls(int(key), name, _number(facts["num_frames"]), fps, parts["mp4"])
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise VOSError(f"{where}: no prepared video ({error!r}); write this shard again") from error
 
 
-class ShardPlan(NamedTuple):
-    """What one worker of one rank reads in an epoch: shards, and how many batches to make of them."""
-
-    shards: list[str]
-    batches: int
-
-
-def plan_epoch(
-    shards: dict[str, int], epoch: int, seed: int, world: int, workers: int, clips_per_video: int, batch_size: int
-) -> list[list[ShardPlan]]:
-    """Deal the shards of an epoch out to ranks and their workers, anew in every epoch.
-
-    Every clip is in exactly one batch. Ranks whose shards give fewer batches than another's make up for it with clips
-    of a second pass over their own, so that none waits for ever for the others. All epochs have as many batches.
+def read_shard(shard: str) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """The files of a shard: for each key in turn, contents by suffix.
 
     Args:
-        shards: URLs and numbers of videos.
-        epoch: number of the epoch.
-        seed: of the order.
-        world: ranks.
-        workers: per rank, at least 1.
-        clips_per_video: clips of each video.
-        batch_size: clips per batch.
-
-    Returns:
-        Plans by rank and worker.
+        shard: its URL.
 
     Raises:
-        VOSError: fewer shards than ranks.
+        VOSError: it can't be read, or a file in it is too large or sparse.
     """
-    if len(shards) < world:
-        raise VOSError(f"{len(shards)} shards for {world} ranks: prepare at least one per rank")
-    names = list(shards)
-    generator = torch.Generator().manual_seed(seed + epoch)
-    order = [names[place] for place in torch.randperm(len(names), generator=generator).tolist()]
-    # longest first in turn: where lengths differ, ranks still get about as much
-    order.sort(key=lambda name: -shards[name])
-    plans = []
-    for rank in range(world):
-        own = order[rank::world]
-        parts = [own[worker::workers] for worker in range(workers)]
-        clips = [sum(shards[name] for name in part) * clips_per_video for part in parts]
-        plans.append([ShardPlan(part, -(-number // batch_size)) for part, number in zip(parts, clips, strict=True)])
-    longest = max(sum(plan.batches for plan in rank) for rank in plans)
-    for own_plans in plans:
-        missing = longest - sum(plan.batches for plan in own_plans)
-        own_plans[0] = own_plans[0]._replace(batches=own_plans[0].batches + missing)
-    return plans
-
-
-class ShardClips(IterableDataset[ClipBatch]):
-    """Batches of clips of the videos in tar shards, as `collate_clips` makes them.
-
-    Args:
-        shards: URLs and numbers of videos.
-        sampling: how frames are chosen.
-        size: side of the squares, see `ClipDataset`.
-        clips_per_video: clips of each video per epoch.
-        seed: of all draws; a clip depends on (seed, epoch, video) alone, the batch it is in also on ranks and workers.
-        batch_size: clips per batch; the last one of a worker may be smaller.
-        world: ranks.
-        rank: this process's.
-        workers: loader processes per rank.
-        buffer: clips to draw the next one from.
-    """
-
-    def __init__(
-        self,
-        shards: dict[str, int],
-        sampling: ClipSampling,
-        size: int = 256,
-        clips_per_video: int = 1,
-        seed: int = 0,
-        batch_size: int = 8,
-        world: int = 1,
-        rank: int = 0,
-        workers: int = 0,
-        buffer: int = 256,
-    ) -> None:
-        """Plan the first epoch; nothing is read yet."""
-        self.shards, self.sampling, self.size, self.seed = shards, sampling, size, seed
-        self.clips_per_video, self.batch_size, self.buffer = clips_per_video, batch_size, buffer
-        self.world, self.rank, self.workers = world, rank, max(1, workers)
-        # shared: persistent workers see what the loader sets
-        self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-        self._length = sum(plan.batches for plan in self._plans(0))
-
-    def listing(self) -> dict[str, str]:
-        """The shards, by file name, with the number of videos in each."""
-        return {url.rsplit("/", 1)[-1]: f"{videos} videos" for url, videos in self.shards.items()}
-
-    def _plans(self, epoch: int) -> list[ShardPlan]:
-        return plan_epoch(
-            self.shards, epoch, self.seed, self.world, self.workers, self.clips_per_video, self.batch_size
-        )[self.rank]
-
-    def __len__(self) -> int:
-        """Batches of this rank, and of every other, in an epoch."""
-        return self._length
-
-    def __iter__(self) -> Iterator[ClipBatch]:
-        """Batches of this worker."""
-        worker = get_worker_info()
-        epoch = int(self.epoch)
-        plan = self._plans(epoch)[worker.id if worker else 0]
-        for number, items in enumerate(self._batches(plan.shards, epoch)):
-            if number == plan.batches:
-                break
-            yield collate_clips(items)
-
-    def _batches(self, shards: list[str], epoch: int) -> Iterator[list[ClipItem | SkippedClip]]:
-        """Full batches of one pass, its last one as it comes, then those of another pass, for as long as asked.
-
-        Raises:
-            VOSError: not one video can be read, so that no pass would ever give a batch.
-        """
-        turns = count() if any(self.shards[name] for name in shards) else iter(())
-        readable = False
-        for turn in turns:
-            if turn and not readable:
-                raise VOSError(f"{shards[0]}: no video can be read in it and {len(shards) - 1} more; write them again")
-            clips = self._clips(shards, epoch, turn)
-            while batch := list(islice(clips, self.batch_size)):
-                while len(skipped_clips(batch)) == len(batch) and (following := list(islice(clips, 1))):
-                    batch += following
-                if len(skipped_clips(batch)) < len(batch):
-                    readable = True
-                    yield batch
-
-    def _clips(self, shards: list[str], epoch: int, turn: int) -> Iterator[ClipItem | SkippedClip]:
-        wds = webdataset()
-        shuffle = random.Random(f"{self.seed}-{epoch}-{turn}")
-        samples = wds.DataPipeline(wds.SimpleShardList(shards), wds.tarfile_to_samples())
-        waiting: list[tuple[ShardVideo, int]] = []
-        for sample in _until_damage(samples, shards):
-            try:
-                video = ShardVideo.of(sample)
-            except VOSError as error:
-                yield SkippedClip(str(sample.get("__key__")), str(error))
-                continue
-            waiting += [(video, clip) for clip in range(self.clips_per_video)]
-            while len(waiting) > self.buffer:
-                yield self._clip(*waiting.pop(shuffle.randrange(len(waiting))), epoch, turn)
-        shuffle.shuffle(waiting)
-        for video, clip in waiting:
-            yield self._clip(video, clip, epoch, turn)
-
-    def _clip(self, video: ShardVideo, clip: int, epoch: int, turn: int) -> ClipItem | SkippedClip:
-        draw = (turn * self.clips_per_video + clip) * 10**9 + video.number
-        with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
-            file.write(video.content)
-            file.flush()
-            try:
-                record = VideoRecord(file.name, video.name, video.num_frames, video.fps)
-                return clip_item(
-                    VideoFile(file.name), record, self.sampling, self.size, self.seed, ClipKey(epoch, draw)
-                )
-            except VOSError as error:
-                return SkippedClip(video.name, str(error).replace(file.name, video.name))
-
-
-def _until_damage(samples: Iterable[dict[str, Any]], shards: list[str]) -> Iterator[dict[str, Any]]:
-    """Samples of shards; what can't be read of them is an error of ours."""
+    parts: dict[str, bytes] = {}
+    current = ""
     try:
-        yield from samples
-    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-        where = "" if any(shard in str(error) for shard in shards) else f"{shards[0]} or one beside it: "
-        reason = " ".join(str(error).split())
-        raise VOSError(f"{where}{reason}: this shard can't be read; write it again") from error
+        with _opened(shard) as file, tarfile.open(fileobj=file, mode="r|", tarinfo=_Entry) as tar:
+            for entry in tar:
+                name = Path(entry.name)
+                if not entry.isreg() or name.suffix not in (".json", ".mp4"):
+                    continue
+                if name.stem != current and parts:
+                    yield current, parts
+                    parts = {}
+                current = name.stem
+                _check(entry, MOST_BYTES if name.suffix == ".mp4" else _MOST_FACTS_BYTES)
+                content = tar.extractfile(entry)
+                assert content is not None
+                parts[name.suffix[1:]] = content.read()
+        if parts:
+            yield current, parts
+    except VOSError:
+        raise
+    except _DAMAGE as error:
+        damaged = VOSError(f"{shard}: this shard can't be read ({' '.join(str(error).split())}); write it again")
+        raise read_error(shard, error, damaged) from error
 
 
-class ShardLoader(DataLoader[ClipBatch]):
-    """DataLoader of `ShardClips`; an epoch per iteration, resumable by reading over what was consumed."""
+class _Entry(tarfile.TarInfo):
+    """An entry of a tar file; lists of attributes, which the library reads by itself, are checked before it does."""
 
-    _epoch = -1
-    _batches = 0
-    _resume: tuple[int, int] | None = None
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Entry":
+        """Read a header."""
+        entry = super().frombuf(buf, encoding, errors)
+        _check(entry, MOST_BYTES if entry.isreg() else _MOST_FACTS_BYTES)
+        return entry
 
-    def __iter__(self) -> Iterator[ClipBatch]:  # type: ignore[override]
-        """Batches of the next epoch, or the rest of the one that was interrupted."""
-        assert isinstance(self.dataset, ShardClips)
-        self._epoch, skip = self._resume or (self._epoch + 1, 0)
-        self._resume = None
-        self._batches = skip
-        self.dataset.epoch.fill_(self._epoch)
-        for batch in plain_worker_errors(islice(super().__iter__(), skip, None)):
-            self._batches += 1
-            yield batch
 
-    def state_dict(self) -> dict[str, int]:
-        """Epoch and batches handed out in it."""
-        return {"epoch": self._epoch, "batches": self._batches}
+def _check(entry: tarfile.TarInfo, most: int) -> None:
+    """Raise if reading an entry would take too much memory."""
+    if entry.issparse() or entry.type == tarfile.GNUTYPE_SPARSE or not 0 <= entry.size <= most:
+        raise tarfile.ReadError(f"{entry.name!r} is sparse, or of {entry.size} bytes, more than the limit of {most}")
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue after the last batch of `state`; a finished epoch begins the next one."""
-        finished = state["batches"] >= len(self)
-        self._resume = (state["epoch"] + 1, 0) if finished else (state["epoch"], state["batches"])
+
+def _opened(url: str) -> Any:  # noqa: ANN401
+    """A file, local or not, to be read in order.
+
+    Raises:
+        VOSError: it is a pipe or a device.
+    """
+    if "://" not in url and not url.startswith("pipe:"):
+        check_regular(url)
+    return webdataset().gopen(url)
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST:
+        raise ValueError(f"{value!r} is no number from 0 to {_MOST}")
+    return value
