@@ -151,10 +151,15 @@ def test_copies_for_other_processes_are_empty(records):
     assert len(copy) == 2
 
 
-def test_folders_are_not_kept_and_missing_files_are_errors(tmp_path, make):
+def test_folders_are_kept_until_forgotten_and_missing_files_are_errors(tmp_path, make):
     opened = OpenedVideos()
     folder = make.folder(tmp_path / "frames", make.frames(3))
-    assert len(opened.get(VideoRecord(str(folder), "frames", 3, 10.0))) == 3
+    record = VideoRecord(str(folder), "frames", 3, 10.0)
+    assert opened.get(record) is opened.get(record)
+    (folder / "00001.jpg").unlink()
+    assert len(opened.get(record)) == 3
+    opened.forget(record)
+    assert len(opened.get(record)) == 2
     with pytest.raises(VOSError, match=r"gone\.mp4"):
         opened.get(VideoRecord(str(tmp_path / "gone.mp4"), "gone", 3, 10.0))
-    assert len(opened) == 0
+    assert len(opened) == 1

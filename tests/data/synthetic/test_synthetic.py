@@ -7,6 +7,7 @@ from vos_lightning.data.layouts.davis import davis_sequences
 from vos_lightning.data.layouts.sequences import SequenceDataset
 from vos_lightning.data.synthetic.datasets import SyntheticClips, SyntheticSequences, SyntheticSpec, write_davis_tree
 from vos_lightning.data.synthetic.videos import SyntheticVideo, texture
+from vos_lightning.errors import VOSError
 
 SMALL = SyntheticSpec(num_frames=6, size=(48, 80), num_objects=2)
 
@@ -112,3 +113,14 @@ def test_a_tree_cut_short_is_completed_not_rewritten(tmp_path):
     write_davis_tree(tmp_path, train=[], val=[2], spec=SMALL)
     assert (folder / "00001.png").stat().st_mtime_ns == kept
     assert len(list(folder.iterdir())) == 6
+
+
+@pytest.mark.parametrize("name", ["bear", "synthetic-cats"])
+def test_lists_of_other_sequences_are_not_replaced(tmp_path, name):
+    lists = tmp_path / "ImageSets" / "2017"
+    lists.mkdir(parents=True)
+    (lists / "val.txt").write_text(f"synthetic-00001\n{name}\n")
+    with pytest.raises(VOSError, match=rf"val\.txt: lists other sequences, such as {name}"):
+        write_davis_tree(tmp_path, train=[1], val=[2], spec=SMALL)
+    assert (lists / "val.txt").read_text() == f"synthetic-00001\n{name}\n"
+    assert not (tmp_path / "JPEGImages").exists()

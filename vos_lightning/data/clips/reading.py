@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +57,7 @@ def open_for_squares(path: str) -> FrameSource:
     Raises:
         VOSError: it can't be opened.
     """
-    return _open_folder(path) if Path(path).is_dir() else open_frames(path)
-
-
-# listing a folder takes as long as decoding a frame of it
-@lru_cache(maxsize=4096)
-def _open_folder(path: str) -> FrameSource:
-    return ReducedFolder(path)
+    return ReducedFolder(path) if Path(path).is_dir() else open_frames(path)
 
 
 def random_square(frames: Sequence[npt.NDArray[np.uint8]], size: int, generator: torch.Generator) -> torch.Tensor:
@@ -96,12 +89,13 @@ def random_square(frames: Sequence[npt.NDArray[np.uint8]], size: int, generator:
 
 
 class OpenedVideos:
-    """The video files used last. They hold no open file, only where their frames are.
+    """The videos read last: where their frames are needn't be found again. No file stays open.
 
     Each process has its own: a copy by pickling is empty.
 
     Args:
-        frames: files with this many frames together are kept, at some 12 bytes a frame.
+        frames: videos with this many frames together are kept, at some 12 bytes a frame of a file; one of a folder
+            counts for eight.
     """
 
     def __init__(self, frames: int = 4_000_000) -> None:
@@ -110,7 +104,7 @@ class OpenedVideos:
         self._forget_all()
 
     def __len__(self) -> int:
-        """Files kept."""
+        """Videos kept."""
         return len(self._videos)
 
     def get(self, video: VideoRecord) -> FrameSource:
@@ -122,9 +116,8 @@ class OpenedVideos:
         if video.path in self._videos:
             self._videos.move_to_end(video.path)
             return self._videos[video.path][0]
-        source, cost = open_for_squares(video.path), video.num_frames + _OVERHEAD
-        if not isinstance(source, VideoFile):
-            return source
+        source = open_for_squares(video.path)
+        cost = video.num_frames * (1 if isinstance(source, VideoFile) else 8) + _OVERHEAD
         self._videos[video.path] = source, cost
         self._cost += cost
         while self._cost > self._budget:
@@ -146,5 +139,5 @@ class OpenedVideos:
         self._forget_all()
 
     def _forget_all(self) -> None:
-        self._videos: OrderedDict[str, tuple[VideoFile, int]] = OrderedDict()
+        self._videos: OrderedDict[str, tuple[FrameSource, int]] = OrderedDict()
         self._cost = 0

@@ -1,5 +1,6 @@
 """Synthetic videos in the two dataset shapes, and as a DAVIS tree on disk."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -203,8 +204,16 @@ def write_davis_tree(
         spec: of the videos.
         year: "2017" writes ids, "2016" one object as 255.
         resolution: name of the resolution's folder.
+
+    Raises:
+        VOSError: `root` has lists of other sequences.
+        UnwritableError: it can't be written to.
     """
     root, spec = Path(root), spec or SyntheticSpec()
+    sets = root / "ImageSets" / year
+    lists = {sets / f"{split}.txt": seeds for split, seeds in (("train", train), ("val", val)) if seeds}
+    for path in lists:
+        _check_synthetic(path)
     for seed in (*train, *val):
         frames, masks = (root / kind / resolution / synthetic_name(seed) for kind in ("JPEGImages", "Annotations"))
         frames.mkdir(parents=True, exist_ok=True)
@@ -218,9 +227,16 @@ def write_davis_tree(
                 Image.fromarray(video.frame(index)).save(temporary, format="JPEG", quality=95)
             mask = video.mask(index)
             write_mask(masks / f"{index:05d}.png", merged_objects(mask) if year == "2016" else mask)
-    sets = root / "ImageSets" / year
     sets.mkdir(parents=True, exist_ok=True)
-    for split, seeds in {"train": train, "val": val}.items():
-        if seeds:
-            names = "".join(f"{synthetic_name(seed)}\n" for seed in seeds)
-            (sets / f"{split}.txt").write_text(names, encoding="utf-8")
+    for path, seeds in lists.items():
+        with atomic_path(path) as temporary:
+            temporary.write_text("".join(f"{synthetic_name(seed)}\n" for seed in seeds), encoding="utf-8")
+
+
+def _check_synthetic(path: Path) -> None:
+    """Raise if a list is of anything but synthetic videos."""
+    names = path.read_text(encoding="utf-8", errors="replace").split() if path.exists() else []
+    if others := [name for name in names if not re.fullmatch("synthetic-[0-9]{5,}", name)]:
+        raise VOSError(
+            f"{path}: lists other sequences, such as {others[0]}; choose another folder for synthetic videos"
+        )
