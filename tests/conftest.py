@@ -84,3 +84,13 @@ def pipe() -> Iterator[Callable[[Path], Path]]:
     yield make
     for timer in timers:
         timer.cancel()
+
+
+@pytest.fixture
+def little_memory() -> Iterator[None]:
+    """No more than half a gigabyte beyond what is taken now."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + 2**29, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)

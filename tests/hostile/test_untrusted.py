@@ -5,9 +5,7 @@ import io
 import json
 import os
 import pickle
-import resource
 import tarfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,16 +100,6 @@ def test_videos_of_shards_have_facts():
     assert ShardVideo.of("a.tar", "7", {"mp4": b"x", "json": facts().encode()}) == (7, "a", 3, 1.0, b"x")
     with pytest.raises(VOSError, match=r"^a\.tar, 7: no prepared video \(KeyError\('json'\)"):
         ShardVideo.of("a.tar", "7", {"mp4": b""})
-
-
-@pytest.fixture
-def little_memory():
-    """No more than half a gigabyte beyond what is taken now."""
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (taken + 2**29, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def tar_entry(name, content=b"", **options):

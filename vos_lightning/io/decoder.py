@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 from vos_lightning.errors import CorruptFileError, VOSError, read_error
 from vos_lightning.io.frame_source import Frame, scaled_size
 from vos_lightning.io.limits import check_pixels, check_regular, pixel_limit
+from vos_lightning.io.sample_tables import check_sample_tables
 from vos_lightning.io.timeline import KeyFrame, Timeline, read_timeline
 
 _SWSCALE_MATRICES = {1: 1, 4: 4, 7: 7, 9: 9, 10: 9}
@@ -78,6 +79,8 @@ class VideoDecoder:
         stamp = _stamp(path)
         if facts is not None and facts.stamp != stamp:
             raise VOSError(f"{path}: this file changed after it was first opened; open it anew")
+        if facts is None:
+            check_sample_tables(path)
         self._open()
         context = self._stream.codec_context
         self._size = (context.height, context.width)

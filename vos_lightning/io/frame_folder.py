@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -66,15 +66,6 @@ class FrameFolder(FrameSource):
     def __len__(self) -> int:
         """Number of images."""
         return len(self._filenames)
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Stream all frames in order."""
-        for name in self._filenames:
-            yield read_frame(self.path / name)
-
-    def __getitem__(self, index: int) -> Frame:
-        """Read one frame."""
-        return self.read([index])[0]
 
     def read(self, indices: Sequence[int], short_side: int | None = None) -> list[Frame]:
         """Read some frames, in the order asked for; see `FrameSource.read`."""

@@ -28,9 +28,9 @@ class FrameSource(ABC):
         self.path = Path(path)
 
     @property
-    @abstractmethod
     def names(self) -> list[str]:
-        """One name per frame, as mask files are called, without suffix."""
+        """One name per frame, as mask files are called, without suffix: `00000`, `00001`, ... where there are none."""
+        return [f"{index:05d}" for index in range(len(self))]
 
     @property
     @abstractmethod
@@ -46,9 +46,9 @@ class FrameSource(ABC):
     def __len__(self) -> int:
         """Number of frames."""
 
-    @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """Stream all frames in order; nothing is kept."""
+        return (self[index] for index in range(len(self)))
 
     def intact(self) -> Iterator[Frame]:
         """Stream all frames in order, up to the first that is damaged.
@@ -58,9 +58,9 @@ class FrameSource(ABC):
         """
         return iter(self)
 
-    @abstractmethod
     def __getitem__(self, index: int) -> Frame:
         """Read one frame; negative indices count from the end."""
+        return self.read([index])[0]
 
     @abstractmethod
     def read(self, indices: Sequence[int], short_side: int | None = None) -> list[Frame]:

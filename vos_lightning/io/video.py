@@ -50,11 +50,6 @@ class VideoFile(FrameSource):
         self._warned = False
 
     @property
-    def names(self) -> list[str]:
-        """`00000`, `00001`, ..."""
-        return [f"{index:05d}" for index in range(len(self))]
-
-    @property
     def fps(self) -> float:
         """Average frames per second; 25 where the file doesn't say."""
         return self._known().fps

@@ -9,6 +9,8 @@ from vos_lightning.data.layouts.names import video_names
 from vos_lightning.errors import CorruptFileError, DatasetNotFoundError, ExhaustedError, VOSError
 from vos_lightning.io.masks import write_mask
 
+FACTS = ('"many", 10.0, false', "-1, 10.0, false", "1e25, 10.0, false", "9, NaN, false", '9, "10", false')
+
 
 def test_files_and_folders_of_frames_at_any_depth_in_natural_order(videos):
     found = [path.relative_to(videos).as_posix() for path in find_videos(videos)]
@@ -84,12 +86,20 @@ def test_what_changed_is_opened_again(spoiled, make, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{}", "[1]", '{"version": 1, "videos": {"a": [1]}}', '{"version": 0, "videos": {}}']
+    "content",
+    [
+        *("", "{}", "[1]", '{"version": 0, "videos": {}}', '{"version": 3, "videos": []}'),
+        *(f'{{"version": 3, "videos": {{"PATH": [SIZE, CHANGED, {facts}]}}}}' for facts in ("1", *FACTS)),
+    ],
 )
 def test_a_damaged_cache_is_an_empty_one(videos, tmp_path, content):
+    first = videos / "clip2.mp4"
+    status = {"PATH": first, "SIZE": first.stat().st_size, "CHANGED": first.stat().st_mtime_ns}
+    for word, value in status.items():
+        content = content.replace(word, str(value))
     (tmp_path / "index.json").write_text(content)
     index = index_videos(find_videos(videos), videos, 1, IndexCache(tmp_path / "index.json"))
-    assert len(index.videos) == 6
+    assert [video.num_frames for video in index.videos[:2]] == [9, 12]
     assert IndexCache(tmp_path / "index.json").get(index.videos[0].path) is not None
 
 
@@ -120,6 +130,8 @@ def test_names_keep_dots_that_are_no_suffix():
 def test_skip_lists(tmp_path):
     (tmp_path / "skip.txt").write_text("# broken downloads\nclip2\n\nwalks/park  # dark\n")
     assert read_skip_list(tmp_path / "skip.txt") == {"clip2", "walks/park"}
+    (tmp_path / "odd.txt").write_bytes(b"caf\xe9\n")
+    assert read_skip_list(tmp_path / "odd.txt") == {"caf\udce9"}
     with pytest.raises(VOSError, match="skip_list"):
         read_skip_list(tmp_path / "none.txt")
 

@@ -84,3 +84,10 @@ def test_a_class_that_cannot_be_listed_stays_to_be_reported(kinetics, locked):
     locked(kinetics / "train" / "playing cello")
     assert stems(kinetics_files(kinetics)) == ["a_b_000001_000007_000017", "extra_000000_000010", "playing cello"]
     assert kinetics_files(kinetics, "train", kinetics / "train.csv").missing[0] == "-3B32lodo2M_000059_000069"
+
+
+@pytest.mark.parametrize("time", ["inf", "-inf", "nan", "1e999", '"' + "1" * 200_000])
+def test_lists_with_times_that_are_none_are_named(tmp_path, time):
+    (tmp_path / "bad.csv").write_text(f"youtube_id,time_start,time_end\nx,{time},2\n")
+    with pytest.raises(CorruptFileError, match=r"bad\.csv: no Kinetics list"):
+        read_list(tmp_path / "bad.csv")

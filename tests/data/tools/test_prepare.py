@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from dataclasses import asdict
 from functools import partial
 
 import numpy as np
@@ -68,7 +69,7 @@ def test_the_report_says_what_is_saved(videos, tmp_path):
     assert report.bytes_after == sum(path.stat().st_size for path in find_videos(tmp_path / "out"))
     assert "6 videos written, 0 kept, 0 left out" in report.summary()
     assert "\n" not in report.summary()
-    assert json.loads(json.dumps(report.as_dict()))["written"] == 6
+    assert json.loads(json.dumps(asdict(report)))["written"] == 6
 
 
 def test_another_encoding_needs_another_folder(videos, tmp_path):

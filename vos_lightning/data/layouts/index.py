@@ -3,10 +3,11 @@
 import hashlib
 import json
 import logging
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
@@ -63,6 +64,14 @@ class Facts(NamedTuple):
     masks: bool
 
 
+def _entry(row: list[Any]) -> tuple[tuple[int, int], Facts]:
+    """A row of the cache's file: size and time of change of a video, and its facts."""
+    size, changed, frames, fps, masks = row
+    if not isinstance(frames, int) or frames < 1 or not 0 < fps < math.inf:
+        raise ValueError(f"{row} can't be the length and rate of a video")
+    return (size, changed), Facts(frames, fps, bool(masks))
+
+
 class IndexCache:
     """Facts by path, valid while the file's size and time of change stay. Videos that can't be read are never kept.
 
@@ -79,11 +88,8 @@ class IndexCache:
             try:
                 stored = json.loads(self.file.read_bytes())
                 if stored["version"] == _VERSION:
-                    self._entries = {
-                        path: ((size, changed), Facts(frames, fps, masks))
-                        for path, (size, changed, frames, fps, masks) in stored["videos"].items()
-                    }
-            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+                    self._entries = {path: _entry(row) for path, row in stored["videos"].items()}
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 _log.info("%s: ignoring this index (%s)", self.file, error)
 
     @classmethod
@@ -174,7 +180,7 @@ def read_skip_list(path: str | Path) -> set[str]:
         VOSError: no such file.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError as error:
         raise VOSError(f"{path}: can't read this skip-list ({error.strerror}); check skip_list") from error
     return {name for line in lines if (name := line.split("#")[0].strip())}

@@ -51,7 +51,7 @@ def read_list(path: str | Path, split: str | None = None) -> list[str]:
             ]
     except OSError as error:
         raise DatasetNotFoundError(f"{path}: can't read this list ({error.strerror}); check annotations") from error
-    except (UnicodeDecodeError, TypeError, ValueError) as error:
+    except (UnicodeDecodeError, TypeError, ValueError, OverflowError, csv.Error) as error:
         if isinstance(error, CorruptFileError):
             raise
         raise CorruptFileError(f"{path}: no Kinetics list ({error}); download it again") from error

@@ -57,11 +57,6 @@ class SyntheticFrames(FrameSource):
         self.spec, self.seed = spec, seed
 
     @property
-    def names(self) -> list[str]:
-        """`00000`, `00001`, ..."""
-        return [f"{index:05d}" for index in range(len(self))]
-
-    @property
     def fps(self) -> float:
         """Nominal frames per second."""
         return self.spec.fps
@@ -74,14 +69,6 @@ class SyntheticFrames(FrameSource):
     def __len__(self) -> int:
         """Frames."""
         return self.spec.num_frames
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Render all frames in order."""
-        return (self[index] for index in range(len(self)))
-
-    def __getitem__(self, index: int) -> Frame:
-        """Render one frame."""
-        return self.read([index])[0]
 
     def read(self, indices: Sequence[int], short_side: int | None = None) -> list[Frame]:
         """Render some frames; see `FrameSource.read`."""

@@ -2,7 +2,7 @@
 
 import errno
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
@@ -48,10 +48,6 @@ class PrepareReport:
             f"{self.output}: {self.written} videos written, {self.kept} kept, {len(self.faults)} left out; "
             f"{after:.1f} MB instead of {before:.1f} MB, {saved}"
         )
-
-    def as_dict(self) -> dict[str, object]:
-        """For JSON."""
-        return asdict(self)
 
 
 def training_videos(root: str | Path, format: str) -> tuple[list[Path], Path]:
