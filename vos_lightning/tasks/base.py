@@ -1,6 +1,7 @@
 """What the tracking tasks share: validation by whole sequences, and prediction."""
 
 import inspect
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
@@ -14,11 +15,12 @@ from vos_lightning.batches import EvaluationItem, Prediction
 from vos_lightning.errors import VOSError
 from vos_lightning.inference.adaptation import AdapterSettings, adapt_pairs
 from vos_lightning.inference.primitives import from_primitives
+from vos_lightning.inference.tracking.matches import true_match_share
 from vos_lightning.inference.tracking.settings import TrackingSettings
-from vos_lightning.inference.tracking.track import Track, track
+from vos_lightning.inference.tracking.track import Track, as_frame, track
 from vos_lightning.inference.tracking.trackers import Tracker
 from vos_lightning.inference.weights import TASK_KEY, require_finite, saved_hparams
-from vos_lightning.metrics import JFMeasure
+from vos_lightning.metrics import JFMeasure, TrueMatches
 
 # Sees each frame of a sequence with its masks: (evaluation item, index of the frame, frame (H, W, 3), ids (H, W)).
 Observer = Callable[[EvaluationItem, int, np.ndarray, np.ndarray], None]
@@ -49,6 +51,7 @@ class TrackingTask(pl.LightningModule, ABC):
         self.adapter = adapter
         self.val_jf = JFMeasure()
         self.test_jf = JFMeasure()
+        self.val_matches = TrueMatches()
         self.observers: list[Observer] = []
 
     @abstractmethod
@@ -114,8 +117,11 @@ class TrackingTask(pl.LightningModule, ABC):
         require_finite(self.state_dict())
 
     def validation_step(self, batch: EvaluationItem, batch_idx: int) -> None:
-        """Track one whole sequence and score it."""
+        """Track one whole sequence and score it, and how well its first frame is found in a warped view of it."""
         self._score(batch, self.val_jf, None)
+        tracker, name = self.tracker().prepared(self.device), batch["sequence"]
+        share = true_match_share(tracker, as_frame(batch["frames"][0], 0).to(self.device), zlib.crc32(name.encode()))
+        self.val_matches.update(share, name)
 
     def test_step(self, batch: EvaluationItem, batch_idx: int) -> None:
         """Track one whole sequence and score it."""
@@ -137,8 +143,10 @@ class TrackingTask(pl.LightningModule, ABC):
         }
 
     def on_validation_epoch_end(self) -> None:
-        """Log J, F and their mean over all objects of all sequences."""
+        """Log J, F and their mean over all objects of all sequences, and the share of true matches."""
         self._log_scores("val", self.val_jf)
+        self.log("val/true_matches", self.val_matches.compute(), sync_dist=False)
+        self.val_matches.reset()
 
     def on_test_epoch_end(self) -> None:
         """As `on_validation_epoch_end`."""

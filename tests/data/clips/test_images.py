@@ -2,18 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from vos_lightning.data.clips.images import ImageClips, camera_path, homography, moving_image
+from vos_lightning.data.clips.images import ImageClips, camera_path, moving_image
 from vos_lightning.data.clips.sampling import ClipSampling
 from vos_lightning.data.layouts.folders import find_images
 from vos_lightning.errors import DatasetNotFoundError
-
-
-def test_homographies_map_the_points():
-    source = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
-    target = source + 0.3 * torch.randn(5, 4, 2, generator=torch.manual_seed(0))
-    points = torch.cat((source, torch.ones(4, 1)), -1).double()
-    mapped = torch.einsum("tij,pj->tpi", homography(source, target), points)
-    assert torch.allclose(mapped[..., :2] / mapped[..., 2:], target.double(), atol=1e-9)
 
 
 def test_paths_are_smooth_start_at_rest_and_stay_in_the_picture():

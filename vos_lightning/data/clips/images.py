@@ -18,6 +18,7 @@ from vos_lightning.data.clips.reading import read_reduced
 from vos_lightning.data.clips.sampling import ClipKey, ClipSampling, clip_generator
 from vos_lightning.data.layouts.index import VideoRecord
 from vos_lightning.data.layouts.names import video_names
+from vos_lightning.functional.homography import CORNERS, homography, sampling_grid
 
 # frames of an image's video, enough for any clip
 _DURATION = 10_000
@@ -27,8 +28,6 @@ _VIEW = 0.7
 
 # largest motion of a whole clip, as a share of half the picture
 _LONGEST = 0.5
-
-_CORNERS = torch.tensor(((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)), dtype=torch.float64)
 
 
 class ImageClips(ClipDataset):
@@ -73,33 +72,6 @@ class ImageClips(ClipDataset):
         }
 
 
-def homography(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Homographies that map four points onto four points, by the direct linear transform.
-
-    Args:
-        source: points (4, 2) as (x, y).
-        target: points (..., 4, 2).
-
-    Returns:
-        Matrices (..., 3, 3), float64, with 1 at the lower right.
-    """
-    source, target = source.double(), target.double()
-    x, y = source.unbind(-1)
-    u, v = target.unbind(-1)
-    x, y = x.expand_as(u), y.expand_as(v)
-    one, zero = torch.ones_like(u), torch.zeros_like(u)
-    rows = torch.stack(
-        (
-            torch.stack((x, y, one, zero, zero, zero, -u * x, -u * y), -1),
-            torch.stack((zero, zero, zero, x, y, one, -v * x, -v * y), -1),
-        ),
-        dim=-2,
-    ).flatten(-3, -2)
-    solution = torch.linalg.solve(rows, torch.stack((u, v), -1).flatten(-2))
-    matrices = torch.cat((solution, solution.new_ones((*solution.shape[:-1], 1))), -1)
-    return matrices.reshape(*solution.shape[:-1], 3, 3)
-
-
 def camera_path(times: torch.Tensor, strength: float, generator: torch.Generator) -> torch.Tensor:
     """Corners of the view over time, in coordinates of the picture (-1 to 1).
 
@@ -119,7 +91,7 @@ def camera_path(times: torch.Tensor, strength: float, generator: torch.Generator
     times = times.double()
     pace = strength * min(1.0, _LONGEST / max(1e-9, strength * float(times.max())))
     angle = (pace * turn * times)[:, None]
-    x, y = _CORNERS.T * reach
+    x, y = CORNERS.T * reach
     turned = torch.stack((angle.cos() * x - angle.sin() * y, angle.sin() * x + angle.cos() * y), -1)
     moved = (shift + 0.3 * bend) * pace * times[:, None, None]
     return 0.6 * (1 - reach) * place + turned * (1 + pace * growth * times[:, None, None]) + 2 * strength * tilt + moved
@@ -147,11 +119,8 @@ def moving_image(
     # a square view of the shorter side, anywhere along the longer one: pixels stay square
     share = torch.tensor([min(1.0, height / width), min(1.0, width / height)], dtype=torch.float64)
     corners = corners * share + (1 - share) * (2 * torch.rand(2, generator=generator, dtype=torch.float64) - 1)
-    matrices = homography(_CORNERS, corners)
-    axis = (torch.arange(size, dtype=torch.float64) * 2 + 1) / size - 1
-    grid = torch.stack((axis.expand(size, size), axis[:, None].expand(size, size), torch.ones(size, size)), -1)
-    points = torch.einsum("tij,hwj->thwi", matrices, grid)
-    where = (points[..., :2] / points[..., 2:]).float()
+    matrices = homography(CORNERS, corners)
+    where = sampling_grid(matrices, (size, size)).float()
     frames = F.grid_sample(
         picture.expand(len(steps), -1, -1, -1), where, padding_mode="reflection", align_corners=False
     )

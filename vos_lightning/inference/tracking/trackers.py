@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vos_lightning.inference.tracking.cutout import CutoutPropagator
 from vos_lightning.inference.tracking.propagator import Propagator
@@ -36,6 +36,10 @@ class Tracker(ABC):
     @abstractmethod
     def propagator(self, settings: TrackingSettings | None = None) -> Propagator:
         """A propagator for one video; other settings than its own may be given."""
+
+    @abstractmethod
+    def features(self, lab: Tensor) -> tuple[Tensor, Tensor]:
+        """Lab frames (N, 3, H, W) -> their features as queries and as keys, (N, D, h, w) each."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,12 @@ class ReconstructionTracker(Tracker):
         reference_encoder = self.reference_encoder if settings.momentum_encoder else None
         return ReconstructionPropagator(self.encoder, reference_encoder, settings, self.temperature, self.precision)
 
+    def features(self, lab: Tensor) -> tuple[Tensor, Tensor]:
+        """See the base class; keys are those of the momentum encoder where the settings have it."""
+        query: Tensor = self.encoder(lab)
+        other = self.reference_encoder if self.settings.momentum_encoder else None
+        return query, query if other is None else other(lab)
+
 
 @dataclass(frozen=True)
 class CutoutTracker(Tracker):
@@ -88,3 +98,7 @@ class CutoutTracker(Tracker):
     def propagator(self, settings: TrackingSettings | None = None) -> CutoutPropagator:
         """See the base class."""
         return CutoutPropagator(self.network, settings or self.settings)
+
+    def features(self, lab: Tensor) -> tuple[Tensor, Tensor]:
+        """See the base class."""
+        return self.network.query_encoder(lab), self.network.key_encoder(lab)
