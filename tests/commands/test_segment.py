@@ -8,7 +8,7 @@ from vos_lightning.cli import main
 from vos_lightning.commands import segment as command
 from vos_lightning.inference.adaptation import CPU_SETTINGS
 from vos_lightning.io.locks import FolderLock
-from vos_lightning.io.masks import read_mask, write_mask
+from vos_lightning.io.masks import read_mask, read_palette, write_mask
 from vos_lightning.io.writers import VideoWriter
 
 
@@ -203,6 +203,28 @@ def test_a_video_without_mask_is_told_and_the_others_are_done(several, tmp_path,
     first, second = capsys.readouterr().out.splitlines()
     assert "error: no mask for it: expected" in first
     assert "6 masks" in second
+
+
+def test_colour_masks_of_half_the_size_are_read_and_said(video, moving_square, tmp_path, caplog):
+    truth = moving_square[1][0]
+    colours = np.zeros((*truth.shape, 3), np.uint8)
+    colours[truth > 0] = 255, 128, 0
+    Image.fromarray(colours[::2, ::2]).save(tmp_path / "first.bmp")
+    video[3] = str(tmp_path / "first.bmp")
+    assert main(video) == 0
+    assert "first.bmp: #ff8000 is object 1" in caplog.text
+    assert "first.bmp: scaled from 45×30 to 90×60" in caplog.text
+    mask = read_mask(tmp_path / "out" / "0.png")
+    np.testing.assert_array_equal(mask, (truth[::2, ::2] > 0).repeat(2, 0).repeat(2, 1))
+    assert read_palette(tmp_path / "out" / "0.png")[3:6] == bytes([255, 128, 0])
+
+
+def test_masks_of_several_videos_may_have_any_format(several, moving_square, tmp_path):
+    path = tmp_path / "masks" / "one.png"
+    Image.open(path).save(path.with_suffix(".tif"))
+    path.unlink()
+    assert main(several) == 0
+    assert np.unique(read_mask(tmp_path / "out" / "one" / "5.png")).tolist() == [0, 9]
 
 
 def test_several_videos_of_one_name_are_refused(several, tmp_path, capsys):

@@ -10,8 +10,8 @@ from PIL import Image
 
 from vos_lightning.commands.export import main
 from vos_lightning.errors import VOSError
-from vos_lightning.evaluation.run_lengths import run_lengths
 from vos_lightning.io.masks import read_mask, write_mask
+from vos_lightning.io.run_lengths import run_lengths
 
 
 @pytest.fixture

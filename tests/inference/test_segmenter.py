@@ -7,7 +7,7 @@ from PIL import Image
 
 from vos_lightning import VideoSegmenter
 from vos_lightning.errors import MaskError, VOSError
-from vos_lightning.inference.segmenter import as_mask
+from vos_lightning.inference.prompts import as_ids
 from vos_lightning.inference.tracking.backward import _reversed
 from vos_lightning.inference.tracking.uncertainty import expected_region_similarity
 from vos_lightning.io.masks import write_mask
@@ -217,7 +217,7 @@ def test_max_size_keeps_the_size_of_the_masks(moving_square):
 
 
 def test_a_dtype_wide_mask_of_whole_ids_is_taken():
-    assert as_mask(np.array([[0.0, 3.0]])).tolist() == [[0, 3]]
+    assert as_ids(np.array([[0.0, 3.0]])).tolist() == [[0, 3]]
 
 
 @pytest.mark.parametrize(

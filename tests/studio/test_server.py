@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("starlette", reason="needs the studio extra")
 from starlette.testclient import TestClient
@@ -170,6 +171,23 @@ def test_import_brings_objects_and_leaves_void_out(client, tmp_path):
     assert client.post("given/0/import", content=(tmp_path / "mask.png").read_bytes()).status_code == 200
     assert [one["id"] for one in client.get("state").json()["objects"]] == [7]
     assert (shown_mask(client, 0) == 7 * truth(0)).all()
+
+
+def test_import_takes_colours_and_labels_for_the_objects_of_the_project(client, tmp_path):
+    colours = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    colours[truth(0) > 0] = 10, 200, 30
+    Image.fromarray(colours).save(tmp_path / "mask.bmp")
+    for frame in (0, 3):
+        assert client.post(f"given/{frame}/import", content=(tmp_path / "mask.bmp").read_bytes()).status_code == 200
+    shapes = [{"label": "cat", "points": [[0, 0], [4, 4]], "shape_type": "rectangle"}]
+    file = json.dumps({"shapes": shapes, "imageHeight": HEIGHT, "imageWidth": WIDTH})
+    for frame in (4, 5):
+        assert client.post(f"given/{frame}/import", content=file.encode()).status_code == 200
+    objects = client.get("state").json()["objects"]
+    assert [(one["id"], one["name"]) for one in objects] == [(1, "object 1"), (2, "cat")]
+    assert objects[0]["colour"] == "#0ac81e"
+    assert (shown_mask(client, 3) == (truth(0) > 0)).all()
+    assert shown_mask(client, 5)[:4, :4].tolist() == [[2] * 4] * 4
 
 
 def test_import_of_another_size_changes_nothing(client, tmp_path):

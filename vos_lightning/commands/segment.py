@@ -14,9 +14,10 @@ from vos_lightning.inference.adaptation import AdapterSettings
 from vos_lightning.inference.precision import Precision, usable_precision
 from vos_lightning.inference.segmenter import VideoSegmenter, usable_device
 from vos_lightning.inference.tracking.track import require_frames
+from vos_lightning.io.files import list_files
 from vos_lightning.io.frames import FrameSource, open_frames
 from vos_lightning.io.mask_folder import MaskFolder, is_complete
-from vos_lightning.io.masks import read_palette
+from vos_lightning.io.mask_reader import MASK_SUFFIXES
 from vos_lightning.io.overlay import overlay
 from vos_lightning.io.prefetch import BackgroundReader
 from vos_lightning.io.progress import progress_bar
@@ -81,15 +82,17 @@ def _segment_all(videos: Sequence[Path], masks: Path, output: Path, settings: di
 
 
 def _mask_of(video: Path, masks: Path) -> Path:
-    """The mask of a video's first frame: NAME.png, or the first one in a folder NAME.
+    """The mask of a video's first frame: NAME.png or another format, or the first one in a folder NAME.
 
     Raises:
         VOSError: there is none.
     """
-    alone, folder = masks / f"{video.stem}.png", masks / video.stem
-    found = [alone] if alone.is_file() else sorted(folder.glob("*.png"))[:1]
+    folder = masks / video.stem
+    found = [path for path in (masks / f"{video.stem}{suffix}" for suffix in MASK_SUFFIXES) if path.is_file()]
+    if not found and folder.is_dir():
+        found = list_files(folder, MASK_SUFFIXES)
     if not found:
-        raise VOSError(f"no mask for it: expected {alone}, or the first frame's in {folder}")
+        raise VOSError(f"no mask for it: expected {folder}.png, or the first frame's in {folder}")
     return found[0]
 
 
@@ -134,7 +137,7 @@ def segment(
 
     Args:
         video: a video file or a folder of frames.
-        masks: PNG of integer ids for the first frame, or such by frame.
+        masks: file of the first frame's objects, see `MaskReader`, or such by frame.
         output: folder for the masks; `overlay.mp4` beside them if asked for.
         weights: see `VideoSegmenter`.
         device: see `VideoSegmenter`.
@@ -154,7 +157,6 @@ def segment(
     _check_apart(output, video, *prompts.values())
     source = open_frames(video)
     require_frames(prompts, len(source))
-    palette = read_palette(prompts[min(prompts)])
     segmenter = VideoSegmenter(weights, device, max_size, adapter or False, precision=precision)
     results = segmenter.segment(source, prompts=prompts, sequence=video.stem, backward=backward)
     names = _files(source, with_overlay)
@@ -165,7 +167,7 @@ def segment(
         task = progress.add_task(str(video), total=len(source), note="learning the video" if adapter else "")
         first = next(results)  # what is wrong with the input shows here, before anything is written
         folder = stack.enter_context(MaskFolder(output, names, "segment")).path
-        writer = stack.enter_context(MaskWriter(folder, palette))
+        writer = stack.enter_context(MaskWriter(folder, results.palette))
         movie = stack.enter_context(VideoWriter(folder / OVERLAY, source.fps)) if with_overlay else None
         # a second pass over the frames costs a decode, but holds none of them
         pictures = iter(BackgroundReader(source)) if movie else None
@@ -204,15 +206,16 @@ def _parser() -> argparse.ArgumentParser:
         "--mask",
         action="append",
         metavar="FILE[@FRAME]",
-        help="integer ids of the objects in the first frame (palette or grey PNG, 0 is background); again, with the "
-        "frame, for objects that come later and for corrections: --mask first.png --mask later.png@40",
+        help="objects of the first frame: a palette or grey picture of integer ids (0 is background), one colour per "
+        "object, labelme or COCO JSON; again, with the frame, for objects that come later and for corrections: --mask "
+        "first.png --mask later.png@40",
     )
     given.add_argument(
         "--masks",
         type=Path,
         metavar="DIR",
-        help="for several inputs: masks of their first frames, NAME.png or the first in a folder NAME. Results go to a "
-        "folder NAME each; those that are complete are left out, so that a run can be resumed",
+        help="for several inputs: masks of their first frames, NAME.png (or other formats) or the first in folder NAME. "
+        "Results go to a folder NAME each; those that are complete are left out, so that a run can be resumed",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the masks go")
     parser.add_argument(

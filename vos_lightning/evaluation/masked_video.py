@@ -17,7 +17,6 @@ from PIL import Image
 
 from vos_lightning.errors import VOSError
 from vos_lightning.evaluation.protocols import some
-from vos_lightning.evaluation.run_lengths import run_lengths
 from vos_lightning.io.cutouts import TransparentVideoWriter, cutout, png_bytes
 from vos_lightning.io.files import atomic_path
 from vos_lightning.io.frames import Frame, FrameSource, open_frames
@@ -25,6 +24,7 @@ from vos_lightning.io.masks import read_mask, read_palette
 from vos_lightning.io.overlay import overlay
 from vos_lightning.io.palette import complete_palette
 from vos_lightning.io.prefetch import BackgroundReader
+from vos_lightning.io.run_lengths import run_lengths
 from vos_lightning.io.writers import VideoWriter
 
 Ids = NDArray[np.uint8]

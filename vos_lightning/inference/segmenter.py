@@ -12,19 +12,17 @@ import torch
 from torch import Tensor
 
 from vos_lightning.errors import MaskError, VOSError
-from vos_lightning.ids import given_objects
 from vos_lightning.inference.adaptation import AdapterSettings, adapt_pairs
 from vos_lightning.inference.packed_mask import PackedMask
 from vos_lightning.inference.precision import Precision, usable_precision
+from vos_lightning.inference.prompts import Mask, Prompts
 from vos_lightning.inference.tracking.backward import track_backward
 from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.inference.tracking.track import Frame, Track, as_frame, require_frames, track
 from vos_lightning.inference.weights import load_tracker
 from vos_lightning.io.frames import FrameSource, open_frames
-from vos_lightning.io.masks import read_mask
 from vos_lightning.io.prefetch import BackgroundReader
 
-Mask = np.ndarray | Tensor | str | Path
 Pair = tuple[Frame, np.ndarray]
 
 
@@ -82,7 +80,7 @@ class VideoSegmenter:
             if max_size != int(max_size):
                 raise VOSError(f"max_size is {max_size}; expected whole pixels, 1 or more, or None")
             self.tracking = replace(self.tracking, max_size=int(max_size))
-        self._added: dict[int, np.ndarray] = {}
+        self._added = Prompts()
         self._running: weakref.ref[Segmentation] | None = None
 
     def tracker(self) -> Track:
@@ -96,7 +94,8 @@ class VideoSegmenter:
         next one.
 
         Args:
-            mask: (H, W) ids of the objects, 0 elsewhere: an array, a tensor, or a PNG file.
+            mask: (H, W) ids of the objects, 0 elsewhere: an array, a tensor, or a file that
+                `io.mask_reader.MaskReader` reads.
             at: index of the frame that the mask belongs to. Masks given for one frame are put over one another.
 
         Raises:
@@ -106,7 +105,7 @@ class VideoSegmenter:
         if running is not None and not running.ended:
             running.add(at, mask)
         else:
-            _put(self._added, at, mask)
+            self._added.put(at, mask)
 
     def segment(
         self,
@@ -122,8 +121,9 @@ class VideoSegmenter:
         Args:
             frames: a video file, a folder of frames, or RGB uint8 frames, each (H, W, 3) or a tensor (3, H, W). With
                 `adapt`, small copies of all frames are kept of those that can't be gone through twice, as a generator.
-            mask: integer ids of the first frame, (H, W), 0 is background: an array, a tensor, or a PNG file. 255 beside
-                other ids is void and not followed; 255 alone is an object.
+            mask: integer ids of the first frame, (H, W), 0 is background: an array, a tensor, or a file
+                that `io.mask_reader.MaskReader` reads. 255 beside other ids is void and not followed; 255 alone is an
+                object. Where `frames` is a path, masks of their shape in another size are scaled, nearest neighbour.
             prompts: masks of later frames by their index; same as `add_object`.
             sequence: name that seeds what is random in `adapt`; None takes that of the path.
             backward: follow objects backward too, from where each was given first; that is done before the first mask
@@ -136,14 +136,16 @@ class VideoSegmenter:
         Raises:
             VOSError: a video that can't be read, a mask that doesn't fit or holds no object.
         """
-        given, self._added = self._added, {}
-        for t, one in [*([] if mask is None else [(0, mask)]), *(prompts or {}).items()]:
-            _put(given, t, one)
-        if not given:
-            raise MaskError("no mask was given: pass the first frame's, or add_object for a later one")
         source = open_frames(frames) if isinstance(frames, str | Path) else frames
         if not isinstance(source, Iterable):
             raise VOSError(f"frames are {type(frames).__name__}; expected a path or an iterable of RGB frames")
+        given, self._added = self._added, Prompts()
+        if isinstance(source, FrameSource):
+            given.belong_to(source)
+        for t, one in [*([] if mask is None else [(0, mask)]), *(prompts or {}).items()]:
+            given.put(t, one)
+        if not given.masks:
+            raise MaskError("no mask was given: pass the first frame's, or add_object for a later one")
         name = sequence or (Path(frames).stem if isinstance(frames, str | Path) else "")
         if backward and not isinstance(source, FrameSource | Sequence | np.ndarray | Tensor):
             raise VOSError("backward needs frames that can be read in any order: give a path, a list or an array")
@@ -159,12 +161,13 @@ class Segmentation(Iterator[np.ndarray]):
         self,
         segmenter: VideoSegmenter,
         frames: Iterable[Frame],
-        given: dict[int, np.ndarray],
+        prompts: Prompts,
         name: str,
         backward: bool = False,
     ) -> None:
+        given = prompts.masks
         self._track = segmenter.tracker()
-        self._given = given
+        self._prompts = prompts
         self.ended = False
         pairs = _propagate(self._track, frames, given)
         if backward:
@@ -185,6 +188,11 @@ class Segmentation(Iterator[np.ndarray]):
             raise
 
     @property
+    def palette(self) -> bytes:
+        """Colours of the ids, 768 bytes: those of the given masks, DAVIS' where they have none."""
+        return self._prompts.palette
+
+    @property
     def uncertainty(self) -> dict[int, float]:
         """By id, how unsure the tracker was of its last mask, in [0, 1]; see `Track.uncertainty`."""
         return self._track.uncertainty
@@ -193,7 +201,7 @@ class Segmentation(Iterator[np.ndarray]):
         """See `VideoSegmenter.add_object`."""
         if isinstance(at, int) and 0 <= at < self._track.count:
             raise MaskError(f"a mask was given for frame {at}, which was tracked already; give it before")
-        _put(self._given, at, mask)
+        self._prompts.put(at, mask)
 
     def close(self) -> None:
         """End it here."""
@@ -219,35 +227,6 @@ def _with_earlier(
     earlier = {t: PackedMask(ids) for t, ids in track_backward(fresh, frames, given)}
     for t, (frame, ids) in enumerate(pairs):
         yield frame, np.where(ids == 0, earlier.pop(t).ids(), ids) if t in earlier else ids
-
-
-def as_mask(mask: Mask) -> np.ndarray:
-    """(H, W) uint8 ids from an array, a tensor or a PNG, void set to 0.
-
-    Raises:
-        MaskError: not two-dimensional, ids outside of 0…255 or not whole, no object.
-    """
-    name = f"the mask {mask}" if isinstance(mask, str | Path) else "the mask"
-    array = read_mask(mask) if isinstance(mask, str | Path) else np.asarray(mask)
-    if array.ndim != 2:
-        raise MaskError(f"{name} has shape {array.shape}; expected integer ids (H, W)")
-    ids = np.unique(array)
-    if not np.isin(ids, np.arange(256)).all():
-        raise MaskError(f"{name} holds {ids[0]}…{ids[-1]}; expected whole ids from 0 to 255")
-    array = given_objects(array.astype(np.uint8))
-    if not array.any():
-        raise MaskError(f"{name} holds no object: every pixel is 0")
-    return array
-
-
-def _put(masks: dict[int, np.ndarray], t: int, mask: Mask) -> None:
-    """Add a mask to those by frame, over what was given for its frame before."""
-    if not isinstance(t, int) or t < 0:
-        raise MaskError(f"a mask was given for frame {t!r}; expected the index of a frame, 0 or more")
-    top = as_mask(mask)
-    if t in masks and masks[t].shape == top.shape:
-        top = np.where(top == 0, masks[t], top)
-    masks[t] = top
 
 
 def usable_device(device: str | torch.device) -> torch.device:

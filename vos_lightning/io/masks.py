@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +23,8 @@ _SOFT_IDS = 8
 def read_mask(path: str | Path) -> NDArray[np.uint8]:
     """Read the object ids of a palette or 8-bit grey PNG; a 1-bit PNG gives 0 and 1.
 
+    That is what data sets and results are made of; `MaskReader` reads the masks of a user's own video.
+
     Returns:
         Ids (H, W) as stored: 255 stays 255, palette colours play no part.
 
@@ -30,14 +33,14 @@ def read_mask(path: str | Path) -> NDArray[np.uint8]:
         CorruptFileError: The file can't be decoded.
         VOSError: There is no such file.
     """
-    with _opened(path) as image:
+    with opened_mask(path) as image:
         if image.format != "PNG":
             raise MaskError(f"{path}: this mask is a {image.format} file; save it as a palette or grey PNG")
         if image.mode not in ("P", "L", "1"):
             raise MaskError(f"{path}: {_fault(image.mode)}; save it as a palette or 8-bit grey PNG of object ids")
         mask = np.array(image, dtype=np.uint8)
         if image.mode == "L":
-            _check_hard_edges(mask, np.array(image.histogram()), path)
+            check_hard_edges(path, mask, [mask])
     return mask
 
 
@@ -48,7 +51,7 @@ def read_palette(path: str | Path) -> bytes | None:
         CorruptFileError: The file can't be decoded.
         VOSError: There is no such file.
     """
-    with _opened(path) as image:
+    with opened_mask(path) as image:
         palette = image.getpalette("RGB") if image.mode == "P" else None
     return bytes(palette) if palette else None
 
@@ -90,8 +93,13 @@ def as_ids(mask: ArrayLike) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
-    """Open and decode an image file."""
+def opened_mask(path: str | Path) -> Iterator[Image.Image]:
+    """Open and decode an image file.
+
+    Raises:
+        CorruptFileError: It can't be decoded.
+        VOSError: There is no such file.
+    """
     if not Path(path).exists():
         raise VOSError(f"{path}: no such mask; check the path")
     with opened_image(path, "mask") as image:
@@ -106,25 +114,30 @@ def _fault(mode: str) -> str:
     return f"this mask is an {mode} image, not ids" if mode != "LA" else "this mask has an alpha channel"
 
 
-def _check_hard_edges(mask: NDArray[np.uint8], counts: NDArray[np.int64], path: str | Path) -> None:
-    """Refuse a grey image whose many values come from smoothed edges: read as ids they'd be hundreds of objects.
+def check_hard_edges(path: str | Path, places: NDArray[Any], channels: Sequence[NDArray[np.uint8]]) -> None:
+    """Refuse a picture whose many values come from smoothed edges: read as ids they'd be hundreds of objects.
 
     Thin objects, such as lines, are told apart from them: a smoothed edge lies between a darker and a brighter side.
 
     Args:
-        mask: (H, W).
-        counts: pixels of each of the 256 values.
-        path: to name.
+        path: To name.
+        places: Number of each pixel's value among those of the picture, (H, W).
+        channels: Of the picture, each (H, W).
+
+    Raises:
+        MaskError: They do.
     """
+    counts = np.bincount(places.ravel())
     if np.count_nonzero(counts) <= _SOFT_IDS:
         return
-    corner = mask[:-1, :-1]
-    solid = (corner == mask[1:, :-1]) & (corner == mask[:-1, 1:]) & (corner == mask[1:, 1:])
-    thin = (counts > 0) & (np.bincount(corner[solid], minlength=256) == 0)
-    soft = thin & (2 * np.bincount(mask[_between(mask)], minlength=256) > counts)
+    corner = places[:-1, :-1]
+    solid = (corner == places[1:, :-1]) & (corner == places[:-1, 1:]) & (corner == places[1:, 1:])
+    thin = (counts > 0) & (np.bincount(corner[solid], minlength=len(counts)) == 0)
+    between = np.logical_or.reduce([_between(channel) for channel in channels])
+    soft = thin & (2 * np.bincount(places[between], minlength=len(counts)) > counts)
     if np.count_nonzero(soft) >= _SOFT_IDS and 2 * np.count_nonzero(soft) > np.count_nonzero(counts):
         raise MaskError(
-            f"{path}: {np.count_nonzero(counts)} grey values, most of them thin edges: this mask is antialiased; "
+            f"{path}: {np.count_nonzero(counts)} values, most of them thin edges: this mask is antialiased; "
             "save it without smoothing, one value per object, or with a palette if these are ids"
         )
 

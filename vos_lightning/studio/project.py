@@ -31,10 +31,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.ids import given_objects, merged_objects, present_ids
 from vos_lightning.inference.directions import halves, merge_directions
 from vos_lightning.io.files import atomic_path
 from vos_lightning.io.frames import FrameSource
 from vos_lightning.io.limits import opened_image
+from vos_lightning.io.mask_reader import MaskReader, fit_mask
 from vos_lightning.io.masks import read_mask, write_mask
 from vos_lightning.io.palette import DAVIS_PALETTE
 from vos_lightning.studio.tracking import TrackedMask
@@ -45,7 +47,6 @@ Status = Literal["g", "t", "o", "-"]
 """Of a frame: given, tracked, tracked from masks that have changed since (outdated), nothing known."""
 
 MAX_OBJECTS = 254
-VOID = 255
 _COLOURS = (
     "#ff5a5f",
     "#2ec4b6",
@@ -192,26 +193,30 @@ class Project:
             write_mask(self._path("given", frame), ids, self.palette())
             self._look_at(frame, ids)
 
-    def import_mask(self, frame: int, png: bytes) -> None:
-        """Store a PNG as the mask of a frame; ids that are no objects yet become some.
+    def import_mask(self, frame: int, content: bytes) -> None:
+        """Store a file that `MaskReader` reads as the mask of a frame; what is no object yet becomes one.
+
+        Colours and labels of the file are those of the project's objects.
 
         Raises:
-            VOSError: it is no mask of the video's size.
+            VOSError: it is no mask of the video's shape.
         """
-        with NamedTemporaryFile(dir=self.folder, suffix=".png") as file:
-            file.write(png)
+        with NamedTemporaryFile(dir=self.folder, suffix=".import") as file:
+            file.write(content)
             file.flush()
+            known = {name: one.id for one in self.objects for name in (one.colour, one.name)}
+            reader = MaskReader(known, taken=range(1, self._next_id))
             try:
-                ids = without_void(read_mask(file.name))
+                ids = fit_mask(given_objects(reader.read(file.name, self.names[frame])), self.size)
             except VOSError as error:
                 raise VOSError(str(error).replace(file.name, "this file")) from error
         if not ids.any():
             raise VOSError("this file holds no object: all its pixels are 0")
-        known = {one.id for one in self.objects}
-        new = set(np.unique(ids).tolist()) - {0} - known
         with self._lock:
-            if ids.shape == self.size:
-                self.set_objects([*self.objects, *map(_fresh_object, sorted(new))])
+            if ids.max() > MAX_OBJECTS:  # 255 alone
+                ids = merged_objects(ids, self.new_object().id)
+            new = set(present_ids(ids)) - {one.id for one in self.objects}
+            self.set_objects([*self.objects, *(_fresh_object(one, reader.names.get(one, "")) for one in sorted(new))])
             self.give(frame, ids)
 
     def take_back(self, frame: int) -> None:
@@ -461,14 +466,10 @@ def _described(video: str, shape: tuple[int, ...]) -> str:
     return f"{video}, {width}×{height}, frames: {frames}"
 
 
-def without_void(ids: Ids) -> Ids:
-    """Ids with 255 left out, or made 1 where it is the only object."""
-    alone = not ((ids != 0) & (ids != VOID)).any()
-    return np.where(ids == VOID, np.uint8(alone), ids)
-
-
-def _fresh_object(number: int) -> VideoObject:
-    return VideoObject(number, f"object {number}", _COLOURS[(number - 1) % len(_COLOURS)])
+def _fresh_object(number: int, name: str = "") -> VideoObject:
+    """An object that was called by its colour or by a label."""
+    colour = name if name.startswith("#") else _COLOURS[(number - 1) % len(_COLOURS)]
+    return VideoObject(number, name if name and name != colour else f"object {number}", colour)
 
 
 def object_from(facts: Any) -> VideoObject:  # noqa: ANN401 - JSON of a stranger
