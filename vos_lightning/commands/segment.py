@@ -214,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
         "--masks",
         type=Path,
         metavar="DIR",
-        help="for several inputs: masks of their first frames, NAME.png (or other formats) or the first in folder NAME. "
+        help="for several inputs: masks of their first frames, NAME.png (or alike) or the first in folder NAME. "
         "Results go to a folder NAME each; those that are complete are left out, so that a run can be resumed",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the masks go")
