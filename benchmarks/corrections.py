@@ -2,7 +2,8 @@
 
     python benchmarks/corrections.py ../shared/data/DAVIS-2016-tuning --corrections 3
 
-Every frame is tracked from the nearest given one, forward or backward, as in the studio. The worst frame is the one of
+Every frame is tracked from the nearest given one, forward or backward, with that at the other end of the gap in the
+memory, as in the studio. The worst frame is the one of
 the lowest J&F; of those that are at most 0.05 better, the one in which the object is largest: an annotator mends what
 can be seen. Given frames are scored too, as in DAVIS all but the first and the last are. Beside it: how well the
 tracker's uncertainty, without corrections, ranks frames by their J (Spearman).
@@ -22,6 +23,7 @@ from scipy.stats import spearmanr
 from vos_lightning import VideoSegmenter
 from vos_lightning.functional import contour_accuracy, region_similarity
 from vos_lightning.inference.directions import halves
+from vos_lightning.inference.tracking.track import Track
 from vos_lightning.io.frames import FrameFolder
 from vos_lightning.io.masks import read_mask
 
@@ -37,35 +39,42 @@ class Sequel:
         self.uncertainty: dict[int, float] = {}
         self._segmenter = segmenter
         self._frames = frames
-        self._passes: dict[tuple[int, int], tuple[object, dict[int, np.ndarray]]] = {}
+        self._passes: dict[tuple[int, int, int | None], tuple[Track, dict[int, np.ndarray]]] = {}
 
     def masks(self) -> list[np.ndarray]:
         """Masks of all frames (H, W) bool, with what is given so far."""
         masks = [np.zeros_like(mask) for mask in self.truth]
         anchors = [t for t in self.given if self.truth[t].any()]
-        reach = [(anchors[0], range(anchors[0] - 1, -1, -1)), (anchors[-1], range(anchors[-1] + 1, len(masks)))]
-        for before, after in pairwise(anchors):
-            forward, backward = halves(before, after)
-            reach += [(before, forward), (after, backward)]
-        for anchor, frames in reach:
+        before, after = (*anchors[1:2], None)[0], (*anchors[-2:-1], None)[0]
+        reach: list[tuple[int, int | None, range]] = [
+            (anchors[0], before, range(anchors[0] - 1, -1, -1)),
+            (anchors[-1], after, range(anchors[-1] + 1, len(masks))),
+        ]
+        for left, right in pairwise(anchors):
+            forward, backward = halves(left, right)
+            reach += [(left, right, forward), (right, left, backward)]
+        for anchor, other, frames in reach:
             for t in frames:
-                masks[t] = self._tracked(anchor, frames.step, t)
+                masks[t] = self._tracked(anchor, other, frames.step, t)
         for t in self.given:
             masks[t] = self.truth[t]
         return masks
 
-    def _tracked(self, anchor: int, step: int, t: int) -> np.ndarray:
+    def _tracked(self, anchor: int, other: int | None, step: int, t: int) -> np.ndarray:
         """The mask of a frame, by the pass from an anchor, which goes on as far as it has to."""
-        if (anchor, step) not in self._passes:
+        way = anchor, step, other
+        if way not in self._passes:
             track = self._segmenter.tracker()
+            if other is not None:
+                track.remember(self._frames[other], self.truth[other].astype(np.uint8))
             track.step(self._frames[anchor], self.truth[anchor].astype(np.uint8))
-            self._passes[anchor, step] = track, {}
-        track, masks = self._passes[anchor, step]
+            self._passes[way] = track, {}
+        track, masks = self._passes[way]
         while t not in masks:
             here = anchor + step * (len(masks) + 1)
             masks[here] = track.step(self._frames[here]) > 0
-            if anchor == 0:
-                self.uncertainty.setdefault(here, track.uncertainty[1])
+            if way == (0, 1, None):
+                self.uncertainty[here] = track.uncertainty[1]
         return masks[t]
 
 

@@ -150,6 +150,24 @@ def test_steps_backward_follow_an_object_to_the_start(segmenter, moving_square):
     assert overlap(masks[-1] == 9, truth[0] == 9) > 0.7
 
 
+def test_a_remembered_frame_tells_of_a_look_that_the_first_does_not_know(segmenter, moving_square):
+    """The square turns blue in the fourth frame; a mask of the last frame is given as well."""
+    frames, truth = moving_square
+    frames = frames.copy()
+    for frame, mask in zip(frames[3:], truth[3:], strict=True):
+        frame[mask == 9] = (10, 40, 250)
+    found = []
+    for remembers in (False, True):
+        track = segmenter.tracker()
+        if remembers:
+            track.remember(frames[-1], truth[-1])
+        masks = [track.step(frame, truth[0] if t == 0 else None) for t, frame in enumerate(frames[:-1])]
+        found.append(overlap(masks[-1] == 9, truth[-2] == 9))
+    assert found[1] > 0.7 > 0.3 > found[0]
+    with pytest.raises(VOSError, match="before the first step"):
+        track.remember(frames[-1], truth[-1])
+
+
 @pytest.mark.parametrize("kind", ["array", "list", "folder"])
 def test_an_object_given_in_the_middle_is_followed_both_ways(segmenter, moving_square, kind, tmp_path):
     frames, truth = moving_square

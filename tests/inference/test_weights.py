@@ -197,7 +197,7 @@ def test_weights_of_version_0_1_0_load_with_the_settings_that_they_had(tmp_path)
     }
     save_file(state, tmp_path / "old.safetensors", {"hyper_parameters": json.dumps(SHIPPED_THEN)})
     tracker = load_tracker(tmp_path / "old.safetensors")
-    assert tracker.settings == TrackingSettings(12, 6, (1, 3, 9, 18), None, True, 0.4, 0.5, max_size=640)
+    assert tracker.settings == TrackingSettings(max_size=640)
     assert tracker.temperature == 0.05
     for name, value in encoder.state_dict().items():
         assert torch.equal(tracker.encoder.state_dict()[name], value), name
@@ -209,7 +209,7 @@ def test_checkpoints_of_version_0_1_0_load_into_the_task_and_into_the_segmenter(
     model = MAST(width=0.125, feature_dim=16, momentum=0.9)
     content = {"state_dict": model.state_dict(), "hyper_parameters": old, "pytorch-lightning_version": "2.6.0"}
     torch.save(content, tmp_path / "old.ckpt")
-    expected = TrackingSettings(5, 6, (1, 3, 9, 18), None, True, 0.4, 0.5, momentum_encoder=True, max_size=640)
+    expected = TrackingSettings(5, momentum_encoder=True, max_size=640)
     assert load_tracker(tmp_path / "old.ckpt").settings == expected
     loaded = MAST.load_from_checkpoint(tmp_path / "old.ckpt")
     assert loaded.tracking == expected
@@ -228,7 +228,7 @@ def test_ct_vos_of_version_0_1_0_keeps_its_cutout_and_tags(tmp_path):
     content = {"state_dict": model.state_dict(), "hyper_parameters": old, "pytorch-lightning_version": "2.6.0"}
     torch.save(content, tmp_path / "old.ckpt")
     settings = load_tracker(tmp_path / "old.ckpt").settings
-    assert settings == TrackingSettings(None, None, (1, 3), None, False, 0.0, 0.0)
+    assert settings == TrackingSettings(None, None, (1, 3), follow=False, colour_weight=0.0, mutual_weight=0.0)
     loaded = CTVOS.load_from_checkpoint(tmp_path / "old.ckpt")
     assert (loaded.cutout, loaded.tags) == (CutoutSettings("circle", 0.3), TagSettings("pull", 2.0, 0.4, 9))
 

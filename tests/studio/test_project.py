@@ -46,13 +46,28 @@ def test_repainting_outdates_its_neighbourhood_and_undo_brings_it_back(project):
     project.give(0, truth(0))
     track(project, 0, "forward")
     project.give(6, truth(5))
-    assert project.statuses() == "gtttttgooooo"
+    assert project.statuses() == "gooooogooooo"  # frames before it look back at it too
     project.take_back(6)
     assert project.statuses() == "g" + "t" * (FRAMES - 1)
     project.give(0, truth(1))
     assert project.statuses() == "g" + "o" * (FRAMES - 1)
     project.give(0, truth(0))
     assert project.statuses() == "g" + "t" * (FRAMES - 1)
+
+
+def test_a_pass_looks_back_at_the_given_frame_it_goes_to(project):
+    for frame in (0, 4, 9):
+        project.give(frame, truth(frame))
+    others = {
+        (anchor, direction): project.tracking_pass(anchor, direction, whole=False).other
+        for anchor in (0, 4, 9)
+        for direction in ("forward", "backward")
+    }
+    assert [others[anchor, "forward"] for anchor in (0, 4, 9)] == [4, 9, 4]
+    assert [others[anchor, "backward"] for anchor in (0, 4, 9)] == [4, 0, 4]
+    project.set_objects([SQUARE, VideoObject(2, "other", "#00ff00")])
+    project.give(9, truth(9) * 2)
+    assert project.tracking_pass(4, "forward", whole=False).other is None
 
 
 def test_the_nearer_pass_is_shown(project):

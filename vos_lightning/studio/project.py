@@ -7,8 +7,9 @@
     passes/KEY/00012.png masks as one pass from one given frame sees them, with how unsure it is as the PNG's text
     exports/             what was taken away
 
-A pass is known by its direction, the frame it comes from and a digest of the mask given there: `forward-00000-1f2e3d`.
-Paint that mask anew and the pass no longer counts; undo, and it does again. Nothing has to be marked as outdated.
+A pass comes from one given frame and looks back at the next one too, if there is one. It is known by its direction,
+these frames and digests of the masks given there: `forward-00000-1f2e3d` or `forward-00000-1f2e3d-00031-5a5b5c`.
+Paint one of them anew and the pass no longer counts; undo, and it does again. Nothing has to be marked as outdated.
 """
 
 from __future__ import annotations
@@ -101,9 +102,18 @@ class Tracked:
 
 @dataclass(frozen=True)
 class TrackingPass:
-    """One way from a given frame to the next: `frames` in the order they are tracked in."""
+    """One way from a given frame to the next: `frames` in the order they are tracked in.
+
+    Args:
+        anchor: where it comes from.
+        other: a second given frame with objects of the anchor, which it looks back at too; None without one.
+        direction: where it goes to.
+        key: names it.
+        frames: it visits.
+    """
 
     anchor: int
+    other: int | None
     direction: Direction
     key: str
     frames: range
@@ -315,7 +325,7 @@ class Project:
             frames = range(anchor - 1, -1 if before is None else before, -1)
             if not whole and before is not None and self._given_ids[anchor] <= self._given_ids[before]:
                 frames = halves(before, anchor)[1]
-        return TrackingPass(anchor, direction, self._key(anchor, direction), frames)
+        return TrackingPass(anchor, self._other(anchor, direction), direction, self._key(anchor, direction), frames)
 
     def is_current(self, one: TrackingPass, *, whole: bool) -> bool:
         """Has nothing changed that the pass depends on?"""
@@ -363,8 +373,17 @@ class Project:
             scores = {int(i): float(score) for i, score in json.loads(image.info["uncertainty"]).items()}
             return path.parent.name, TrackedMask(np.array(image), scores)
 
+    def _other(self, anchor: int, direction: Direction) -> int | None:
+        """The given frame that a pass goes to, else the one behind it; None if that holds none of the objects."""
+        before, after = self.neighbours(anchor)
+        ahead, behind = (after, before) if direction == "forward" else (before, after)
+        other = behind if ahead is None else ahead
+        return None if other is None or self._given_ids[other].isdisjoint(self._given_ids[anchor]) else other
+
     def _key(self, anchor: int, direction: Direction) -> str:
-        return f"{direction}-{anchor:05d}-{self._digests[anchor]}"
+        other = self._other(anchor, direction)
+        frames = (anchor,) if other is None else (anchor, other)
+        return "-".join([direction, *(f"{frame:05d}-{self._digests[frame]}" for frame in frames)])
 
     def _keys_between(self, before: int | None, after: int | None) -> set[str]:
         keys = set() if before is None else {self._key(before, "forward")}

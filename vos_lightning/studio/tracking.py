@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,14 +50,17 @@ class Tracker:
 
         self._segmenter = VideoSegmenter(settings.weights, settings.device, settings.max_size)
 
-    def start(self, frame: NDArray[np.uint8], mask: NDArray[np.uint8]) -> Track:
+    def start(self, given: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> Track:
         """A track from a given frame on.
 
         Args:
-            frame: RGB (H, W, 3).
-            mask: its ids (H, W).
+            given: RGB frames (H, W, 3) and their ids (H, W): those to look back at, and last that to go on from, whose
+                objects are followed.
         """
         track = self._segmenter.tracker()
+        *others, (frame, mask) = given
+        for picture, ids in others:
+            track.remember(picture, np.where(np.isin(ids, mask), ids, 0))
         track.step(frame, mask)
         return track
 

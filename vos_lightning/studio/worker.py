@@ -213,7 +213,8 @@ class Worker:
     def _follow(self, one: TrackingPass, job: Job) -> Iterator[int]:
         """Track along a pass until it ends or what it comes from is painted anew; yields the frames."""
         assert self._tracker is not None
-        track = self._tracker.start(self._source[one.anchor], self._project.given_mask(one.anchor))
+        frames = [one.anchor] if one.other is None else [one.other, one.anchor]
+        track = self._tracker.start([(self._source[frame], self._project.given_mask(frame)) for frame in frames])
         for frame, picture in self._pictures(one.frames):
             if not self._project.is_current(one, whole=job.mode != "all"):
                 return

@@ -59,8 +59,8 @@ def box(height, width, **ids):
     return mask
 
 
-def settings_of(radius=None, topk=None, offsets=(1, 2, 3, 4, 5, 6), follow=False, max_size=None):
-    return TrackingSettings(radius, topk, offsets, follow=follow, mutual_weight=0.0, max_size=max_size)
+def settings_of(radius=None, topk=None, offsets=(1, 2, 3, 4, 5, 6), follow=False, **others):
+    return TrackingSettings(radius, topk, offsets, follow=follow, mutual_weight=0.0, **others)
 
 
 def track(frames, masks, settings=None):
@@ -147,7 +147,7 @@ def test_an_object_given_over_another_takes_its_pixels():
 
 def test_a_corrected_mask_overrides_from_there_on():
     wrong, right = box(64, 96, id5=(8, 24, 8, 24), id6=(8, 24, 72, 88)), box(64, 96, id5=(40, 56, 40, 64))
-    masks = track([texture(64, 96)] * 12, {0: wrong, 6: right})
+    masks = track([texture(64, 96)] * 12, {0: wrong, 6: right}, settings_of(max_given=1))
     assert (masks[:6] == wrong).all()
     assert (masks[6:] == torch.where(wrong == 6, wrong, 0) + right).all()
 
@@ -171,7 +171,7 @@ def test_memory_is_bounded_over_a_long_video():
     propagator = CutoutPropagator(Copying(), settings_of(offsets=(1, 2)))
     for t in range(60):
         propagator.step(texture(16, 16), box(16, 16, id1=(4, 12, 4, 12)) if t % 7 == 0 else None)
-        assert len(propagator._memory) <= 1 + 2
+        assert len(propagator._memory) <= 2 + 2
 
 
 def test_other_sizes_are_refused():

@@ -49,11 +49,12 @@ def test_a_radius_of_its_own_for_given_frames_once_they_are_not_recent():
     assert TrackingSettings(None).radii(10, [0]) == [None]
 
 
-def test_the_latest_given_mask_of_each_object_stays():
+def test_the_latest_given_masks_of_each_object_stay():
     given = {0: FIRST, 3: frozenset({1}), 5: frozenset({2, 7}), 6: frozenset({1})}
-    assert list(latest_given(given)) == [5, 6]
-    assert list(latest_given({0: FIRST, 5: frozenset({7})})) == [0, 5]
-    assert latest_given({}) == {}
+    assert list(latest_given(given, 1)) == [5, 6]
+    assert list(latest_given(given, 2)) == [0, 3, 5, 6]
+    assert list(latest_given({0: FIRST, 5: frozenset({7})}, 1)) == [0, 5]
+    assert latest_given({}, 3) == {}
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,7 @@ def test_the_latest_given_mask_of_each_object_stays():
         {"given_radius": -1},
         {"radius": -1},
         {"topk": 0},
+        {"max_given": 0},
         {"colour_weight": 1.0},
         {"colour_weight": float("nan")},
         {"mutual_weight": -0.1},
@@ -77,7 +79,7 @@ def test_settings_out_of_range_are_refused_by_name(option):
 
 
 def test_every_reference_asked_for_is_still_there():
-    settings = TrackingSettings(offsets=(2, 5))
+    settings = TrackingSettings(offsets=(2, 5), max_given=1)
     bank = MemoryBank(settings)
     for t in range(40):
         if t:
@@ -92,11 +94,11 @@ def test_every_reference_asked_for_is_still_there():
 
 
 def test_memory_is_bounded_however_many_masks_are_given():
-    bank = MemoryBank(LAST_FOUR)
+    bank = MemoryBank(TrackingSettings(offsets=(1, 2, 3, 4), max_given=3))
     for t in range(200):
         bank.write(t, *frame(t), frozenset({1 + t % 2}))
-        assert len(bank) <= 4 + 2
-    assert bank.given == [198, 199]
+        assert len(bank) <= 2 * 3
+    assert bank.given == list(range(194, 200))
 
 
 def test_new_channels_are_zero_in_the_frames_before():

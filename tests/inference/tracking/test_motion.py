@@ -6,10 +6,10 @@ import torch.nn.functional as F
 
 from vos_lightning.inference.tracking.motion import (
     OUT_OF_FRAME,
+    STAY,
     centres,
     distinct_shifts,
     move_references,
-    moved,
     reference_shifts,
     seen_last,
 )
@@ -27,14 +27,22 @@ def test_centres_are_those_of_the_pixels_an_object_holds():
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (2, -3), (-1, 4), (5, 0), (0, -7), (6, 0), (-9, 9)])
-def test_moved_content_against_a_loop(shift):
-    images = torch.rand(3, 5, 7)
-    expected = torch.full_like(images, 0.25)
+def test_moved_references_against_a_loop(shift):
+    keys, values = torch.rand(1, 2, 3, 5, 7), torch.rand(1, 2, 4, 5, 7)
+    moved_keys, moved_values, bias = move_references(keys, values, [1, 0, 1], [shift, STAY, STAY])
+    assert torch.equal(moved_keys[0, 1:], keys[0])
+    assert torch.equal(moved_values[0, 1:], values[0])
+    assert (bias[0, 1:] == 0).all()
     for y in range(5):
         for x in range(7):
-            if 0 <= y + shift[0] < 5 and 0 <= x + shift[1] < 7:
-                expected[:, y + shift[0], x + shift[1]] = images[:, y, x]
-    assert torch.equal(moved(images, shift, 0.25), expected)
+            source = y - shift[0], x - shift[1]
+            if 0 <= source[0] < 5 and 0 <= source[1] < 7:
+                assert torch.equal(moved_keys[0, 0, :, y, x], keys[0, 1, :, *source])
+                assert torch.equal(moved_values[0, 0, :, y, x], values[0, 1, :, *source])
+                assert bias[0, 0, y, x] == 0
+            else:
+                assert (moved_values[0, 0, :, y, x] == 0).all()
+                assert bias[0, 0, y, x] == OUT_OF_FRAME
 
 
 def test_objects_that_move_together_share_a_shift():
@@ -48,7 +56,7 @@ def test_what_came_from_outside_of_the_frame_is_never_matched():
     """Also with raw dot products, where zero would be a similarity like any other."""
     generator = torch.Generator().manual_seed(0)
     query, keys = torch.randn(8, 6, 6, generator=generator), torch.randn(1, 2, 8, 6, 6, generator=generator) - 1
-    moved_keys, values, bias = move_references(keys, torch.ones(1, 2, 1, 6, 6), [(2, -3), (0, 0)])
+    moved_keys, values, bias = move_references(keys, torch.ones(1, 2, 1, 6, 6), [0, 1], [(2, -3), STAY])
     similarity = torch.einsum("dij,rdij->rij", query, moved_keys[0]) + bias[0]
     outside = torch.zeros(6, 6, dtype=torch.bool)
     outside[:2] = outside[:, 3:] = True

@@ -233,7 +233,7 @@ def test_memory_is_bounded_over_a_long_video():
     frame, mask = texture(16, 24), box(16, 24, id1=(4, 12, 4, 12))
     for t in range(200):
         propagator.step(frame, mask if t % 7 == 0 else None)
-        assert len(propagator._memory) <= 1 + 4
+        assert len(propagator._memory) <= 2 + 4
 
 
 def test_no_graph_is_kept():

@@ -36,8 +36,8 @@ class CutoutPropagator(Propagator):
 
     def _predict(self, query: Tensor) -> Tensor:
         scores = [query] * len(self.objects)
-        for start, members in self.objects.groups():
-            read = self._read(query, start, members).unflatten(0, (len(members), -1))
+        for given, members in self.objects.groups():
+            read = self._read(query, given, members).unflatten(0, (len(members), -1))
             for k, score in zip(members, self.network.decoder(read)[0].mean(1), strict=True):
                 scores[k] = score
         return torch.stack(scores)

@@ -13,14 +13,15 @@ Ids = frozenset[int]
 class MemoryBank:
     """Keys and values of the frames that may still be asked for; bounded whatever the length of the video.
 
-    For each object the latest frame in which its mask was given stays; the other frames leave first in, first out.
+    For each object the latest frames in which its mask was given stay; the other frames leave first in, first out.
 
     Args:
-        settings: say how far back frames are asked for.
+        settings: say how far back frames are asked for, and how many given ones stay.
     """
 
     def __init__(self, settings: TrackingSettings) -> None:
         self._horizon = settings.horizon
+        self._max_given = settings.max_given
         self._frames: dict[int, tuple[Tensor, Tensor]] = {}
         self._given: dict[int, Ids] = {}
 
@@ -32,6 +33,10 @@ class MemoryBank:
     def __len__(self) -> int:
         """Number of frames stored."""
         return len(self._frames)
+
+    def __contains__(self, index: int) -> bool:
+        """Is the frame stored?"""
+        return index in self._frames
 
     def write(self, index: int, key: Tensor, value: Tensor, given: Ids = frozenset()) -> None:
         """Store a frame and forget those that no later one asks for.
@@ -45,7 +50,7 @@ class MemoryBank:
         # as the readout wants it, once for all frames that will look back
         self._frames[index] = (key.permute(1, 2, 0).contiguous(), value)
         if given:
-            self._given = latest_given(self._given | {index: given})
+            self._given = latest_given(self._given | {index: given}, self._max_given)
         oldest = index - self._horizon + 1
         self._frames = {i: frame for i, frame in self._frames.items() if i >= oldest or i in self._given}
 
@@ -66,7 +71,11 @@ class MemoryBank:
         }
 
 
-def latest_given(given: Mapping[int, Ids]) -> dict[int, Ids]:
-    """Of the frames with given masks, by index, those that are the latest one of some object."""
-    latest = {object_id: index for index in sorted(given) for object_id in given[index]}
-    return {index: given[index] for index in sorted(set(latest.values()))}
+def latest_given(given: Mapping[int, Ids], keep: int) -> dict[int, Ids]:
+    """Of the frames with given masks, by index, those that are among the latest `keep` of some object."""
+    frames: dict[int, list[int]] = {}
+    for index in sorted(given):
+        for object_id in given[index]:
+            frames.setdefault(object_id, []).append(index)
+    latest = {index for indices in frames.values() for index in indices[-keep:]}
+    return {index: given[index] for index in sorted(latest)}

@@ -84,34 +84,39 @@ def reference_shifts(
     return rows, shifts
 
 
-def move_references(keys: Tensor, values: Tensor, shifts: Sequence[Shift]) -> tuple[Tensor, Tensor, Tensor]:
-    """Move what is read from.
+def move_references(
+    keys: Tensor, values: Tensor, rows: Sequence[int], shifts: Sequence[Shift]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Move what is read from by whole positions, all references in a few operations.
 
     Args:
         keys: of the references, (1, R, D, h, w).
         values: of the references, (1, R, C, h, w).
-        shifts: of the references.
+        rows: which of them, (R',).
+        shifts: of these.
 
     Returns:
-        Keys and values, moved, and what to add to similarities so that nothing matches what lies out of the frame,
-        (1, R, h, w).
+        Keys (1, R', D, h, w) and values (1, R', C, h, w), moved, and what to add to similarities so that nothing
+        matches what lies out of the frame, (1, R', h, w).
     """
-    keys, values = keys.clone(), values.clone()
-    bias = values.new_zeros(1, *keys.shape[1:2], *keys.shape[-2:])
-    for r, shift in enumerate(shifts):
-        if shift != STAY:
-            keys[0, r], values[0, r] = moved(keys[0, r], shift), moved(values[0, r], shift)
-            bias[:, r] = moved(bias[:, r], shift, OUT_OF_FRAME)
-    return keys, values, bias
+    height, width = keys.shape[-2:]
+    (down, down_inside), (right, right_inside) = (
+        _sources(torch.tensor([shift[axis] for shift in shifts], device=keys.device), length)
+        for axis, length in ((0, height), (1, width))
+    )
+    inside = down_inside[:, :, None] & right_inside[:, None]
+    places = down[:, :, None] * width + right[:, None]
+    chosen = torch.tensor(rows, device=keys.device)
+    by_position = keys[0].permute(0, 2, 3, 1).flatten(0, 2)
+    flat = (places + chosen[:, None, None] * (height * width)).flatten()
+    moved_keys = by_position.index_select(0, flat).unflatten(0, places.shape).permute(0, 3, 1, 2)
+    index = places.flatten(1)[:, None].expand(-1, values.shape[2], -1)
+    moved_values = values[0].index_select(0, chosen).flatten(2).gather(2, index).unflatten(2, (height, width))
+    bias = torch.where(inside, 0.0, OUT_OF_FRAME).to(values.dtype)
+    return moved_keys[None], (moved_values * inside[:, None])[None], bias[None]
 
 
-def moved(images: Tensor, shift: Shift, fill: float = 0.0) -> Tensor:
-    """Move the content of (C, h, w) by whole positions; what comes in from outside is `fill`."""
-    dy, dx = shift
-    height, width = images.shape[-2:]
-    result = torch.full_like(images, fill)
-    if abs(dy) < height and abs(dx) < width:
-        here = (..., slice(max(0, dy), height + min(0, dy)), slice(max(0, dx), width + min(0, dx)))
-        there = (..., slice(max(0, -dy), height + min(0, -dy)), slice(max(0, -dx), width + min(0, -dx)))
-        result[here] = images[there]
-    return result
+def _sources(shifts: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """Where positions along one axis come from, and whether that is in the frame: (R',) -> (R', length)."""
+    source = torch.arange(length, device=shifts.device) - shifts[:, None]
+    return source.clamp(0, length - 1), (source >= 0) & (source < length)

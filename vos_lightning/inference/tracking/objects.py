@@ -4,6 +4,8 @@ from torch import Tensor
 
 from vos_lightning.inference.tracking.motion import Centre, seen_last
 
+Frames = tuple[int, ...]
+
 
 class Objects:
     """Ids in the order in which they came.
@@ -11,33 +13,37 @@ class Objects:
     Attributes:
         ids: of the objects, as they were given.
         seen_at: where each object was seen last, in feature positions; None if never.
+
+    Args:
+        max_given: of the frames in which an object was given, the latest that count.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_given: int) -> None:
+        self._max_given = max_given
         self.ids: list[int] = []
         self.seen_at: list[Centre | None] = []
-        self._since: dict[int, int] = {}  # the latest frame in which each object was given
+        self._given: dict[int, Frames] = {}  # those that count, ascending
 
     def __len__(self) -> int:
         """K."""
         return len(self.ids)
 
     def give(self, given: frozenset[int], t: int) -> int:
-        """Note which objects were given for frame t; what was seen of them before doesn't count any more.
+        """Note which objects were given for frame t, a later one than those before.
 
         Returns:
             How many of them are new.
         """
         new = sorted(given.difference(self.ids))
         self.ids += new
-        self._since |= dict.fromkeys(given, t)
+        self._given |= {i: (*self._given.get(i, ()), t)[-self._max_given :] for i in given}
         return len(new)
 
     def see(self, masks: Tensor) -> None:
         """Note where the objects are, by their soft masks (K, h, w)."""
         self.seen_at = seen_last(masks, self.seen_at)
 
-    def groups(self) -> list[tuple[int, list[int]]]:
-        """Objects that were given for the same frame last: (frame, numbers of the objects), ascending by frame."""
-        starts = sorted(set(self._since.values()))
-        return [(start, [k for k, i in enumerate(self.ids) if self._since[i] == start]) for start in starts]
+    def groups(self) -> list[tuple[Frames, list[int]]]:
+        """Objects that were given for the same frames: (frames, numbers of the objects), by the latest frame."""
+        starts = sorted(set(self._given.values()), key=lambda frames: frames[::-1])
+        return [(start, [k for k, i in enumerate(self.ids) if self._given[i] == start]) for start in starts]

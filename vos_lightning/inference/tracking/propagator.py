@@ -10,7 +10,7 @@ from vos_lightning.functional.colour import rgb_to_lab
 from vos_lightning.inference.tracking.memory_bank import Ids, MemoryBank
 from vos_lightning.inference.tracking.motion import STAY, centres, move_references, reference_shifts
 from vos_lightning.inference.tracking.network_frames import NetworkFrames
-from vos_lightning.inference.tracking.objects import Objects
+from vos_lightning.inference.tracking.objects import Frames, Objects
 from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.inference.tracking.uncertainty import expected_region_similarity
 
@@ -34,7 +34,7 @@ class Propagator(ABC):
     def __init__(self, settings: TrackingSettings, temperature: float, multiple: int) -> None:
         self.settings = settings
         self.temperature = temperature
-        self.objects = Objects()
+        self.objects = Objects(settings.max_given)
         self.uncertainty: dict[int, float] = {}
         self._frames = NetworkFrames(multiple, settings.max_size)
         self._memory = MemoryBank(settings)
@@ -74,6 +74,16 @@ class Propagator(ABC):
         scores = expected_region_similarity(probs).tolist()
         self.uncertainty = {i: 0.0 if i in given else 1 - s for i, s in zip(self.objects.ids, scores, strict=True)}
         return ids
+
+    def remember(self, frame: Tensor, mask: Tensor) -> None:
+        """Store a given frame of another time, before the first step; it is never one of the recent frames.
+
+        Args:
+            frame: RGB, (3, H, W) uint8, on the network's device.
+            mask: what is given for it, (H, W) ids.
+        """
+        self.step(frame, mask)
+        self._t += self.settings.horizon
 
     @abstractmethod
     def _encode(self, lab: Tensor) -> Tensor:
@@ -119,10 +129,10 @@ class Propagator(ABC):
         is_given = torch.tensor([i in given for i in self.objects.ids], device=mask.device)
         return self._put(state, shares, is_given, new)
 
-    def _read(self, query: Tensor, start: int, members: list[int]) -> Tensor:
-        """Read out what the memory holds of objects that were given for frame `start` last: (C, h, w)."""
+    def _read(self, query: Tensor, given: Frames, members: list[int]) -> Tensor:
+        """Read out what the memory holds of objects that were given for some frames: (C, h, w)."""
         settings = self.settings
-        indices = self._references(start)
+        indices = self._references(given)
         keys, stored = self._memory.read(indices)
         values, masks = self._select(stored, members)
         bias = None
@@ -130,24 +140,24 @@ class Propagator(ABC):
             ages, recent = zip(*((self._t - i, settings.is_recent(i, self._t)) for i in indices), strict=True)
             now = [self.objects.seen_at[k] for k in members]
             rows, shifts = reference_shifts(ages, recent, centres(masks[0]), now, settings.radius // 2)
-            if rows != list(range(len(indices))):
-                indices, keys, values = [indices[row] for row in rows], keys[:, rows], values[:, rows]
             if any(shift != STAY for shift in shifts):
-                keys, values, bias = move_references(keys, values, shifts)
+                keys, values, bias = move_references(keys, values, rows, shifts)
+                indices = [indices[row] for row in rows]
         radii = settings.radii(self._t, indices)
         weight, topk, temperature = settings.mutual_weight, settings.topk, self.temperature
         return local_attention(
             query, keys, values, radii, bias=bias, mutual=weight, topk=topk, temperature=temperature
         )[0]
 
-    def _references(self, start: int) -> list[int]:
-        """Frames that know where objects are whose masks were given for frame `start` last.
+    def _references(self, given: Frames) -> list[int]:
+        """Frames that know where objects are whose masks were given for some frames.
 
-        That frame does, and later ones while they are recent. A frame that stays because masks of other objects were
-        given holds predictions of these, no more to rely on than any others so old.
+        Those do, and those since the last of them while they are recent: what was predicted before a correction is what
+        was corrected. A frame that stays because masks of other objects were given holds predictions of these.
         """
         indices = self.settings.reference_indices(self._t, self._memory.given)
-        return [i for i in indices if i == start or (i > start and self.settings.is_recent(i, self._t))]
+        recent = [i for i in indices if i > given[-1] and self.settings.is_recent(i, self._t) and i in self._memory]
+        return [*given, *recent]
 
 
 def override(ids: Tensor, mask: Tensor, given: Ids) -> Tensor:

@@ -63,8 +63,8 @@ class ReconstructionPropagator(Propagator):
         if len(groups) == 1:
             return self._read(query, *groups[0])
         probs = query.new_zeros(1 + len(self.objects), *query.shape[-2:], dtype=torch.float32)
-        for number, (start, members) in enumerate(groups):
-            share = self._read(query, start, members)
+        for number, (given, members) in enumerate(groups):
+            share = self._read(query, given, members)
             rows = [k + 1 for k in members]
             if number == 0:
                 probs[[0, *rows]] = share / share.sum(0, keepdim=True).clamp(min=torch.finfo(share.dtype).tiny)

@@ -23,6 +23,7 @@ class TrackingSettings:
         topk: similar positions that take part, all references together; None for all.
         offsets: how many frames back the recent references lie; frames with a given mask are references too.
         given_radius: of the window in frames with a given mask that aren't recent any more; None is `radius`.
+        max_given: of the frames in which an object's mask was given, the latest so many stay references.
         follow: move older references as far as their objects have moved since, see `motion`; without effect where the
             whole frame is seen.
         colour_weight: share of Lab patches in the similarities, in [0, 1), see `ColourMix`; without effect on features
@@ -45,6 +46,7 @@ class TrackingSettings:
     topk: int | None = 6
     offsets: tuple[int, ...] = (1, 3, 9, 18)
     given_radius: int | None = None
+    max_given: int = 2
     follow: bool = True
     colour_weight: float = 0.4
     mutual_weight: float = 0.5
@@ -61,6 +63,7 @@ class TrackingSettings:
             ("topk", self.topk is None or self.topk >= 1, "1 or more, or None"),
             ("offsets", all(offset >= 1 for offset in self.offsets), "frames back, each 1 or more"),
             ("given_radius", self.given_radius is None or self.given_radius >= 0, "0 or more, or None"),
+            ("max_given", self.max_given >= 1, "1 or more"),
             ("colour_weight", 0 <= self.colour_weight < 1, "at least 0 and less than 1"),
             ("mutual_weight", 0 <= self.mutual_weight < float("inf"), "0 or more"),
             ("threshold", 0 < self.threshold < 1, "more than 0 and less than 1"),

@@ -58,6 +58,20 @@ class Track:
         self.count += 1
         return ids.cpu().numpy()
 
+    def remember(self, frame: Frame, mask: np.ndarray | Tensor) -> None:
+        """Look back at a frame of another time too, as a correction further on in the video; before the first step.
+
+        Args:
+            frame: see `step`.
+            mask: (H, W) ids that are given for it, 0 where nothing is.
+
+        Raises:
+            VOSError: see `step`; or there was a step already.
+        """
+        if self.count:
+            raise VOSError("frames of another time are remembered before the first step")
+        self._propagator.remember(as_frame(frame, 0).to(self._device), torch.as_tensor(mask, device=self._device))
+
 
 def track(
     track: Track, frames: Iterable[Frame], prompts: Mapping[int, np.ndarray | Tensor]
