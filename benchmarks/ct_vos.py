@@ -63,7 +63,7 @@ def tracking(config: str, objects: int, size: tuple[int, int], device_name: str,
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             propagator.step(frame, given.pop() if given else None)
 
-    for _ in range(propagator.settings.policy.horizon + 1):
+    for _ in range(propagator.settings.horizon + 1):
         step()
     return synchronised(step, device)
 

@@ -2,9 +2,11 @@
 
     python examples/ct_vos_ablations.py my_videos --val-root DAVIS [--tables 3 5] [--set trainer.max_steps=500]
 
-Rows are `examples/ct_vos_videos.yaml` with a few switches set; --config takes another base (ct_vos_youtube_vos.yaml is
-the paper's) and --set changes it for all rows. Zooming into 3 and 5 frames needs clips of 4 and 6: rows that the clips
-are too short for are left out. The paper's numbers are of DAVIS-2017 validation, ResNet-18, 400 epochs of YouTube-VOS.
+Rows are `examples/ct_vos_videos.yaml`, which starts from MAST, with a few switches set; --config takes another base
+(ct_vos_youtube_vos.yaml is the paper's) and --set changes it for all rows: from scratch is --set model.init_from=null
+'model.matching={encoder: mast, radius: 8, bottleneck: true}'. Zooming into 3 and 5 frames needs clips of 4 and 6: rows
+that the clips are too short for are left out. The paper's numbers are of DAVIS-2017 validation, ResNet-18, 400 epochs
+of YouTube-VOS.
 """
 
 import argparse
@@ -102,12 +104,18 @@ def measure(row: Row, config: dict[str, Any], options: argparse.Namespace) -> di
     folder = options.output / row.name.replace(" ", "_").replace(":", "")
     module, name = config["data"]["class_path"].rsplit(".", 1)
     data = getattr(importlib.import_module(module), name)(**(config["data"]["init_args"] | row.data))
-    model = CTVOS(**(config["model"]["init_args"] | row.model))
+    model = CTVOS(**merged(config["model"]["init_args"], row.model))
     quiet = {"logger": False, "enable_model_summary": False, "limit_val_batches": 0, "default_root_dir": folder}
     trainer = pl.Trainer(**(config["trainer"] | quiet), callbacks=[LastCheckpoint(str(folder))])
     trainer.fit(model, data)
     (scores,) = trainer.test(model, DAVISDataModule(options.val_root, year=options.year), verbose=False)
     return {measure: 100 * scores[f"test/{measure}"] for measure in ("JF", "J", "F")}
+
+
+def merged(options: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Options with changes; of groups only what is named changes."""
+    groups = {name: options.get(name, {}) | value for name, value in changes.items() if isinstance(value, dict)}
+    return options | changes | groups
 
 
 def table(rows: list[Row], scores: dict[str, dict[str, float]]) -> str:

@@ -9,13 +9,14 @@ from vos_lightning.errors import VOSError
 from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.inference.tracking.trackers import CutoutTracker
 from vos_lightning.inference.weights import load_tracker, save_tracker
+from vos_lightning.models.cutout_tagging import MatchingSettings
 
 HPARAMS = {
     "width": 0.125,
     "output_stride": 8,
     "key_dim": 8,
     "value_dim": 16,
-    "temperature": 0.07,
+    "matching": MatchingSettings(temperature=0.07),
     "tracking": TrackingSettings(2, 3, (1, 3), mutual_weight=0.0, max_size=40),
 }
 

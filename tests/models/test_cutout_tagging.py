@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from vos_lightning.models.cutout_tagging import CutoutTagging, Decoder
+from vos_lightning.functional.attention import local_attention
+from vos_lightning.models.cutout_tagging import CutoutTagging, Decoder, MatchingSettings
+from vos_lightning.models.reconstruction import downsample
 
 
 def clip(batch=2, past=3, size=(32, 48), seed=0):
@@ -89,3 +91,52 @@ def test_bfloat16_gives_nearly_the_same():
 def test_the_decoder_halves_its_channels_as_it_grows():
     widths = [stage[0].branch[-1].num_features for stage in Decoder(64, 16, 1.0).stages if len(list(stage.children()))]
     assert widths == [256, 128, 64, 32]
+
+
+MAST_LIKE = {"output_stride": 4, "matching": MatchingSettings("mast", width=0.125), "copy": True}
+
+
+def test_with_copying_an_untrained_decoder_adds_nothing_to_what_is_copied():
+    model = network(**MAST_LIKE).eval()
+    current, past = clip()
+    reconstruction, tags = model(current, past, past)
+    query = model.query_encoder(current)
+    keys = model.key_encoder(past.flatten(0, 1)).unflatten(0, (2, -1))
+    copied = local_attention(query, keys, downsample(past, 4), None, temperature=model.temperature)
+    expected = torch.nn.functional.interpolate(copied, scale_factor=4, mode="bilinear")
+    torch.testing.assert_close(reconstruction, expected, atol=1e-5, rtol=1e-5)
+    assert tags.std() > 0
+
+
+def test_a_window_bounds_what_is_read_in_training():
+    current, past = clip(batch=1, past=1)
+    other = past.clone()
+    other[..., 24:] = 0  # more than the window, and what the encoder sees, away from the left edge
+    narrow = network(**(MAST_LIKE | {"matching": MatchingSettings("mast", width=0.125, radius=0)})).eval()
+    images = [narrow(current, past, values)[0] for values in (past, other)]
+    torch.testing.assert_close(images[0][..., :16], images[1][..., :16])
+    wide = [network(**MAST_LIKE).eval()(current, past, values)[0] for values in (past, other)]
+    assert (wide[0][..., :16] - wide[1][..., :16]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("detach", [False, True])
+def test_gradient_of_the_tags_is_kept_from_queries_and_keys(detach):
+    model = network(**MAST_LIKE)
+    current, past = clip()
+    reconstruction, tags = model(current, past, past, detach_tags=detach)
+    torch.testing.assert_close(tags, model(current, past, past)[1])
+    tags.square().mean().backward(retain_graph=True)
+    reached = {name: any(p.grad is not None for p in part.parameters()) for name, part in model.named_children()}
+    assert reached == {
+        "query_encoder": not detach,
+        "key_encoder": not detach,
+        "value_encoder": True,
+        "decoder": True,
+    }
+    reconstruction.square().mean().backward()
+    assert all(p.grad is not None for p in model.query_encoder.parameters())
+
+
+def test_the_encoder_of_mast_has_a_stride_of_its_own():
+    with pytest.raises(ValueError, match="output_stride is 16"):
+        network(matching=MatchingSettings("mast"))

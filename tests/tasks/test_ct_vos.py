@@ -4,14 +4,15 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from vos_lightning import CTVOS
+from vos_lightning import CTVOS, MAST
 from vos_lightning.callbacks.checkpoints import LastCheckpoint
 from vos_lightning.data import DAVISDataModule, SyntheticDataModule
 from vos_lightning.data.datamodules.video_folder import VideoFolderDataModule
 from vos_lightning.errors import VOSError
-from vos_lightning.functional.colour import rgb_to_lab
+from vos_lightning.functional.colour import draw_dropped_chroma, drop_chroma, rgb_to_lab
 from vos_lightning.functional.cutout import cutout_masks
 from vos_lightning.functional.tags import sample_tags
+from vos_lightning.inference.weights import load_tracker
 from vos_lightning.transforms.zoom import zoom_views
 
 TINY = {"width": 0.125, "key_dim": 16, "value_dim": 32}
@@ -121,7 +122,7 @@ def test_without_cutout_nothing_is_lost_and_tags_are_refused():
 
 
 def test_label_share_gives_values_of_minus_one_and_one_and_leaves_queries_and_keys():
-    model, _ = quiet(label_share=1.0)
+    model, _ = quiet(values={"label_share": 1.0})
     seen = seen_by(model)
     model.training_step(batch(), 0)
     assert set(seen["value_encoder"].unique().tolist()) == {-1, 0, 1}
@@ -129,9 +130,66 @@ def test_label_share_gives_values_of_minus_one_and_one_and_leaves_queries_and_ke
     torch.testing.assert_close(seen["query_encoder"], rgb_to_lab(batch()["frames"])[:, -1])
 
 
+def test_with_the_bottleneck_queries_and_keys_lose_the_same_channel_and_values_none():
+    model, _ = quiet(matching={"bottleneck": True})
+    seen, lab = seen_by(model), rgb_to_lab(batch()["frames"])
+    model.training_step(batch(), 0)
+    expected = drop_chroma(lab, draw_dropped_chroma(SEEDS))
+    torch.testing.assert_close(seen["query_encoder"], expected[:, -1])
+    torch.testing.assert_close(seen["key_encoder"].unflatten(0, (2, -1)), expected[:, :-1])
+    assert (seen["value_encoder"] != 0).flatten(2).any(2).all()
+
+
+MAST_LIKE = {
+    "output_stride": 4,
+    "key_dim": 64,
+    "matching": {"encoder": "mast", "learning_rate": 0.0},
+    "values": {"copy": True},
+}
+
+
+@pytest.mark.parametrize("compare", ["default", "checkpoint"])
+def test_queries_and_keys_start_from_mast_and_stay_frozen(compare, tmp_path):
+    options = MAST_LIKE | {"tags": {"detach_matching": True}, "learning_rate": 1e-2}
+    source = "default"
+    if compare == "checkpoint":
+        torch.manual_seed(1)
+        source, mast = str(tmp_path / "mast.ckpt"), MAST(width=0.125)
+        torch.save({"state_dict": mast.state_dict(), "hyper_parameters": dict(mast.hparams)}, source)
+        options |= {"matching": options["matching"] | {"width": 0.125}}
+    start = load_tracker(source).encoder.state_dict()
+    model = CTVOS(**(TINY | options), init_from=source)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    trainer(tmp_path, max_steps=3, max_epochs=-1, limit_val_batches=0).fit(model, data())
+    for encoder in (model.network.query_encoder, model.network.key_encoder):
+        for name, value in encoder.state_dict().items():
+            assert torch.equal(value, start[name]), name
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert any("value_encoder" in name for name in changed)
+    assert any("decoder" in name for name in changed)
+    again, _ = quiet(**options, init_from=str(tmp_path / "last.ckpt"))
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in again.state_dict().items())
+
+
+def test_queries_and_keys_have_a_learning_rate_of_their_own():
+    model, _ = quiet(matching={"learning_rate": 1e-5}, learning_rate=1e-3)
+    groups = model.configure_optimizers().param_groups
+    assert [group["lr"] for group in groups] == [1e-3, 1e-5]
+    matching = {id(p) for p in (*model.network.query_encoder.parameters(), *model.network.key_encoder.parameters())}
+    assert {id(p) for p in groups[1]["params"]} == matching
+    assert {id(p) for group in groups for p in group["params"]} == {id(p) for p in model.network.parameters()}
+
+
+def test_weights_that_do_not_fit_are_refused():
+    with pytest.raises(VOSError, match="init_from=default doesn't fit"):
+        CTVOS(**TINY, init_from="default")
+    with pytest.raises(VOSError, match="output_stride is 16"):
+        CTVOS(**TINY, matching={"encoder": "mast"})
+
+
 def test_a_clip_costs_the_same_in_any_batch():
     """Nothing is drawn from a state that batches, ranks or a resumed run would share."""
-    model, _ = quiet(label_share=0.5)
+    model, _ = quiet(values={"label_share": 0.5})
     model.eval()  # batch statistics would tie clips to their batch
     clip = batch()
     losses = [model.training_step({"frames": clip["frames"][i : i + 1], "seed": SEEDS[i : i + 1]}, 0) for i in (0, 1)]
@@ -259,7 +317,7 @@ def test_a_resumed_run_equals_the_unbroken_one(tmp_path):
 
     def fit(path, *callbacks, resume=None):
         pl.seed_everything(1)
-        model = CTVOS(**TINY, label_share=0.5, cosine=True)
+        model = CTVOS(**TINY, values={"label_share": 0.5}, cosine=True)
         run = trainer(path, max_epochs=2, limit_val_batches=0)
         run.callbacks += callbacks
         run.fit(model, data(), ckpt_path=resume)

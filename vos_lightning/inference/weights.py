@@ -17,7 +17,7 @@ from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.inference.tracking.trackers import CutoutTracker, ReconstructionTracker, Tracker
 from vos_lightning.io.checkpoints import read_checkpoint
 from vos_lightning.io.files import atomic_path
-from vos_lightning.models.cutout_tagging import CutoutTagging
+from vos_lightning.models.cutout_tagging import CutoutTagging, MatchingSettings
 from vos_lightning.models.lab_patches import LabPatches
 from vos_lightning.models.reconstruction import ReconstructionEncoder
 
@@ -48,13 +48,15 @@ _RENAMED = {
     "test_max_size": "max_size",
 }
 _GROUPED = {
+    "matching": {"normalize": "normalize", "temperature": "temperature"},
+    "values": {"label_share": "label_share"},
     "cutout": {"cutout": "shape", "cutout_side": "side"},
     "tags": {"tag_loss": "loss", "tag_weight": "weight", "tag_margin": "margin", "tag_pixels": "pixels"},
 }
 
 
 def load_tracker(weights: str | Path) -> Tracker:
-    """Networks of `default`, of `lab` (no learning), or of a file.
+    """Networks of weights that ship, of `lab` (no learning), or of a file.
 
     Args:
         weights: a name, or the path of a Lightning checkpoint (.ckpt) or a .safetensors file of this project.
@@ -70,7 +72,8 @@ def load_tracker(weights: str | Path) -> Tracker:
             return _build(*_read_safetensors(path), path)
     path = Path(weights)
     if not path.is_file():
-        raise VOSError(f"no weights at {path}: give 'default', 'lab', or a .ckpt or .safetensors file")
+        names = ", ".join(f"'{name}'" for name in (*SHIPPED, "lab"))
+        raise VOSError(f"no weights at {path}: give {names}, or a .ckpt or .safetensors file")
     read = _read_safetensors if path.suffix == ".safetensors" else _read_checkpoint
     return _build(*read(path), path)
 
@@ -180,6 +183,13 @@ class _Reconstruction:
 
 
 @dataclass(frozen=True)
+class _Values:
+    """Of `ValueSettings`."""
+
+    copy: bool = False
+
+
+@dataclass(frozen=True)
 class _Cutout:
     """What is needed of the hyper-parameters of `CTVOS`."""
 
@@ -188,15 +198,17 @@ class _Cutout:
     output_stride: int
     key_dim: int
     value_dim: int
-    normalize: bool
-    temperature: float
+    matching: MatchingSettings
+    values: _Values
     tracking: TrackingSettings
+
+    @property
+    def temperature(self) -> float:
+        return self.matching.temperature
 
     def build(self, state: dict[str, Tensor]) -> CutoutTracker:
         shape = (self.depth, self.width, self.output_stride, self.key_dim, self.value_dim)
-        network = _load(
-            lambda: CutoutTagging(*shape, self.normalize, self.temperature), _with_prefix(state, "network.")
-        )
+        network = _load(lambda: CutoutTagging(*shape, self.matching, self.values.copy), _with_prefix(state, "network."))
         return CutoutTracker(network, self.tracking)
 
 

@@ -1,14 +1,42 @@
 """The network of CT-VOS: reconstructs a frame, cutout included, out of what it reads from earlier ones."""
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vos_lightning.functional.attention import local_attention
+from vos_lightning.models.reconstruction import ReconstructionEncoder, downsample
 from vos_lightning.models.resnet import BasicBlock, ResNetTrunk, initialise, make_stage
 
 # pixels: the ResNet strides four times, whatever the stride of its output
 INPUT_MULTIPLE = 16
+
+
+@dataclass(frozen=True)
+class MatchingSettings:
+    """How the current frame is compared with past ones.
+
+    Args:
+        encoder: of queries and keys, each its own: "resnet", as that of values, or "mast", MAST's, which has features
+            at 1/4 without dilation.
+        width: multiplies the channels of MAST's encoder.
+        normalize: scale queries and keys to length 1; the paper has raw dot products.
+        temperature: divides the similarities, in training and inference; 1.0 with raw dot products.
+        radius: of the window in training, in feature positions; None is the whole frame, as in the paper.
+        bottleneck: compare frames that have lost a chroma channel in training, see `drop_chroma`.
+        learning_rate: of these encoders; None is that of the rest, 0 freezes them, statistics included.
+    """
+
+    encoder: Literal["resnet", "mast"] = "resnet"
+    width: float = 0.5
+    normalize: bool = True
+    temperature: float = 0.05
+    radius: int | None = None
+    bottleneck: bool = False
+    learning_rate: float | None = None
 
 
 class FeatureEncoder(nn.Module):
@@ -24,7 +52,7 @@ class FeatureEncoder(nn.Module):
 
     def __init__(self, channels: int, depth: int, width: float, output_stride: int, normalize: bool = False) -> None:
         super().__init__()
-        self.normalize = normalize
+        self.stride, self.normalize = output_stride, normalize
         self.trunk = ResNetTrunk(depth, width, output_stride)
         self.head = nn.Conv2d(self.trunk.channels, channels, 3, padding=1)
         initialise(self)
@@ -46,9 +74,10 @@ class Decoder(nn.Module):
         in_channels: of the read-out.
         stride: of the read-out, 16, 8 or 4.
         width: multiplies the channels, which are 256 at 1/16 and halve as the resolution doubles.
+        silent: start with an image of zeros.
     """
 
-    def __init__(self, in_channels: int, stride: int, width: float) -> None:
+    def __init__(self, in_channels: int, stride: int, width: float, silent: bool = False) -> None:
         super().__init__()
         stages: list[nn.Module] = []
         while stride > 1:
@@ -59,11 +88,14 @@ class Decoder(nn.Module):
                 stages += [nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)]
             in_channels = channels
         self.stages = nn.Sequential(*stages)
-        self.head = nn.Sequential(nn.Conv2d(in_channels, 16, 3, padding=1), nn.PixelShuffle(2))
+        last = nn.Conv2d(in_channels, 16, 3, padding=1)
+        self.head = nn.Sequential(last, nn.PixelShuffle(2))
         initialise(self)
+        if silent:
+            nn.init.zeros_(last.weight[:12])
 
     def forward(self, readout: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, C, h, w) -> reconstruction (N, 3, H, W) and tags in [0, 1] (N, 1, H, W), float32."""
+        """(N, C, h, w) -> image (N, 3, H, W) and tags in [0, 1] (N, 1, H, W), float32."""
         output = self.head(self.stages(readout.to(next(self.parameters()).dtype))).float()
         return output[:, :3], output[:, 3:].sigmoid()
 
@@ -72,13 +104,17 @@ class CutoutTagging(nn.Module):
     """Enc_cur, Enc_key, Enc_val and the decoder of CT-VOS (Fig. 2).
 
     Args:
-        depth: of the three ResNets, 18 or 50.
+        depth: of the ResNets, 18 or 50.
         width: multiplies their channels and the decoder's; 1.0 is the paper's.
         output_stride: of the features; 16 is the paper's.
         key_dim: of queries and keys.
         value_dim: of values.
-        normalize: scale queries and keys to length 1; the paper has raw dot products.
-        temperature: divides the similarities.
+        matching: how queries and keys come about and are compared.
+        copy: read the values' own channels, averaged over the cells of the features, beside their features, and let the
+            decoder add to them; in the paper it paints all by itself.
+
+    Raises:
+        ValueError: a depth or stride that there is no ResNet of, or MAST's encoder at another stride than 4.
     """
 
     def __init__(
@@ -88,20 +124,29 @@ class CutoutTagging(nn.Module):
         output_stride: int = 16,
         key_dim: int = 128,
         value_dim: int = 256,
-        normalize: bool = True,
-        temperature: float = 0.05,
+        matching: MatchingSettings = MatchingSettings(),
+        copy: bool = False,
     ) -> None:
         super().__init__()
-        self.stride = output_stride
-        self.temperature = temperature
-        self.query_encoder = FeatureEncoder(key_dim, depth, width, output_stride, normalize)
-        self.key_encoder = FeatureEncoder(key_dim, depth, width, output_stride, normalize)
+        self.stride, self.copy = output_stride, copy
+        self.temperature, self.radius = matching.temperature, matching.radius
+
+        def encoder() -> nn.Module:
+            if matching.encoder == "mast":
+                return ReconstructionEncoder(matching.width, key_dim, matching.normalize)
+            return FeatureEncoder(key_dim, depth, width, output_stride, matching.normalize)
+
+        if matching.encoder == "mast" and output_stride != ReconstructionEncoder.stride:
+            raise ValueError(f"output_stride is {output_stride}; MAST's encoder has {ReconstructionEncoder.stride}")
+        self.query_encoder, self.key_encoder = encoder(), encoder()
         # equal at first: what looks alike then is alike, and the read-out finds something from the first step on
         self.key_encoder.load_state_dict(self.query_encoder.state_dict())
         self.value_encoder = FeatureEncoder(value_dim, depth, width, output_stride)
-        self.decoder = Decoder(value_dim, output_stride, width)
+        self.decoder = Decoder(value_dim + 3 * copy, output_stride, width, silent=copy)
 
-    def forward(self, current: Tensor, past: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, current: Tensor, past: Tensor, values: Tensor, detach_tags: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Reconstruct the current frame as the values show it.
 
         Args:
@@ -109,6 +154,7 @@ class CutoutTagging(nn.Module):
             past: frames that it is compared with, (B, R, 3, H, W).
             values: the same frames as they are to be copied: with a cutout in training, masks in inference,
                 (B, R, 3, H, W).
+            detach_tags: let no gradient of the tags reach the encoders of queries and keys.
 
         Returns:
             Reconstruction (B, 3, H, W) and tags in [0, 1] (B, 1, H, W), float32.
@@ -116,7 +162,24 @@ class CutoutTagging(nn.Module):
         batch = current.shape[0]
         query = self.query_encoder(current)
         keys = self.key_encoder(past.flatten(0, 1)).unflatten(0, (batch, -1))
-        copied = self.value_encoder(values.flatten(0, 1)).unflatten(0, (batch, -1)).float()
-        read = local_attention(query, keys, copied, radius=None, temperature=self.temperature)
-        reconstruction, tags = self.decoder(read)
+        stored = self.stored(values.flatten(0, 1)).unflatten(0, (batch, -1))
+        reconstruction, tags = self.decode(self._read(query, keys, stored))
+        if detach_tags and query.requires_grad:
+            _, tags = self.decode(self._read(query.detach(), keys.detach(), stored))
         return reconstruction, tags
+
+    def stored(self, values: Tensor) -> Tensor:
+        """What can be read of values (N, 3, H, W): (N, C, h, w), float32, with `copy` their own three channels last."""
+        features: Tensor = self.value_encoder(values).float()
+        return torch.cat([features, downsample(values, self.stride).float()], dim=1) if self.copy else features
+
+    def decode(self, read: Tensor) -> tuple[Tensor, Tensor]:
+        """What was read (N, C, h, w) -> image (N, 3, H, W) and tags in [0, 1] (N, 1, H, W), float32."""
+        image, tags = self.decoder(read)
+        if not self.copy:
+            return image, tags
+        copied = F.interpolate(read[:, -3:], scale_factor=self.stride, mode="bilinear", align_corners=False)
+        return image + copied, tags
+
+    def _read(self, query: Tensor, keys: Tensor, stored: Tensor) -> Tensor:
+        return local_attention(query, keys, stored, self.radius, temperature=self.temperature)

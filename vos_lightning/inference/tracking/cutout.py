@@ -1,10 +1,15 @@
 """Carry masks through a video as CT-VOS does (§3.1 and Fig. 3): values are masks, the decoder paints the next one."""
 
+from collections.abc import Iterator
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vos_lightning.inference.tracking.memory_bank import Ids
+from vos_lightning.inference.tracking.objects import Frames
 from vos_lightning.inference.tracking.propagator import Propagator
+from vos_lightning.inference.tracking.reconstruction import ReconstructionPropagator
 from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.models.cutout_tagging import INPUT_MULTIPLE, CutoutTagging
 from vos_lightning.models.reconstruction import downsample
@@ -68,3 +73,75 @@ class CutoutPropagator(Propagator):
         best, winner = self._frames.restore(state[:, None], size)[:, 0].max(0)
         ids = torch.tensor(self.objects.ids, dtype=torch.uint8, device=state.device)
         return torch.where(best > 0, ids[winner], 0).to(torch.uint8)
+
+
+class MendingPropagator(ReconstructionPropagator):
+    """Copies masks by the affinity, as SSVOS does, and lets the decoder of CT-VOS mend each object's.
+
+    For networks that copy their values: masks are the copied part of their read-out. Each object has value features of
+    its own, made of its mask in {-1, 1} at the network's size; they lie in the memory beside its probabilities. The
+    decoder's image, averaged over its channels, is added where masks are drawn.
+
+    Args:
+        network: in evaluation mode, with `copy`.
+        shared: queries and keys are encoded alike: once.
+        settings: how masks are read out.
+        precision: of the similarities.
+    """
+
+    def __init__(
+        self,
+        network: CutoutTagging,
+        shared: bool = False,
+        settings: TrackingSettings | None = None,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
+        key_encoder = None if shared else network.key_encoder
+        super().__init__(network.query_encoder, key_encoder, settings, network.temperature, precision)
+        self.network = network
+        # of the objects in the frame at hand: as drawn at the network's size, and what was read of their features
+        self._masks = torch.zeros(0)
+        self._features: list[Tensor] = []
+
+    def _nothing(self, query: Tensor) -> Tensor:
+        height, width = (length * self._stride for length in query.shape[-2:])
+        self._masks = query.new_zeros(0, height, width, dtype=torch.float32)
+        return super()._nothing(query)
+
+    def _predict(self, query: Tensor) -> Tensor:
+        self._features = [query] * len(self.objects)
+        return super()._predict(query)
+
+    def _select(self, stored: Tensor, members: list[int]) -> tuple[Tensor, Tensor]:
+        """Rows are background and objects; each holds a probability, then features."""
+        rows = stored[:, :, [0, *(k + 1 for k in members)]]
+        probs, features = rows[:, :, :, 0], rows[:, :, 1:, 1:]
+        return torch.cat([probs, features.flatten(2, 3)], dim=2), probs[:, :, 1:]
+
+    def _read(self, query: Tensor, given: Frames, members: list[int]) -> Tensor:
+        read = super()._read(query, given, members)
+        probs, features = read[: 1 + len(members)], read[1 + len(members) :]
+        for k, feature in zip(members, features.unflatten(0, (len(members), -1)), strict=True):
+            self._features[k] = feature
+        return probs
+
+    def _drawn(self, probs: Tensor, lab: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """What the base class draws, and what the decoder adds to it."""
+        self._masks = probs.new_zeros(len(probs), *lab.shape[-2:])
+        for some, drawn in super()._drawn(probs, lab):
+            copied = 2 * probs[some, None].expand(-1, 3, -1, -1) - 1
+            added, _ = self.network.decoder(torch.cat([torch.stack(self._features[some]), copied], dim=1))
+            self._masks[some] = drawn + added.mean(1) / 2  # from {-1, 1} to {0, 1}
+            yield some, self._masks[some]
+
+    def _put(self, state: Tensor, shares: Tensor, is_given: Tensor, new: int) -> Tensor:
+        others = F.pad(self._masks, (0, 0, 0, 0, 0, new)) * (1 - shares[is_given].sum(0))
+        self._masks = torch.where(is_given[:, None, None], shares, others)
+        return super()._put(state, shares, is_given, new)
+
+    def _remember(self, lab: Tensor, query: Tensor, state: Tensor, given: Ids) -> Tensor:
+        key = query if self.reference_encoder is None else self.reference_encoder(lab).to(self._precision)
+        masks = torch.where(self._masks > 0.5, 1.0, -1.0)[:, None].expand(-1, 3, -1, -1)
+        features = F.pad(self.network.value_encoder(masks).float(), (0, 0, 0, 0, 0, 0, 1, 0))
+        self._memory.write(self._t, key[0], torch.cat([state[:, None], features], dim=1), given)
+        return state[1:]

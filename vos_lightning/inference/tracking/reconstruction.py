@@ -1,5 +1,6 @@
 """Carry masks through a video by the affinity that was learned from colours (SSVOS eq. 4)."""
 
+from collections.abc import Iterator
 from typing import cast
 
 import torch
@@ -90,19 +91,24 @@ class ReconstructionPropagator(Propagator):
 
     def _to_ids(self, state: Tensor, lab: Tensor, size: tuple[int, int]) -> Tensor:
         """Draw the probabilities at the frame's size, few objects at a time, and take the highest odds."""
-        upsample = GuidedUpsampler(lab, self._stride) if self.settings.edges else self._interpolate
         odds = 1 / self.settings.threshold - 1
         rest, best = (state.new_full(size, value) for value in (1.0, 0.0))
         ids = torch.zeros(size, dtype=torch.uint8, device=state.device)
         numbers = torch.tensor(self.objects.ids, dtype=torch.uint8, device=state.device)
-        for first in range(0, len(numbers), OBJECTS_AT_ONCE):
-            some = slice(first, first + OBJECTS_AT_ONCE)
-            probs = self._frames.restore(upsample(state[1:][some])[None], size)[0]
+        for some, drawn in self._drawn(state[1:], lab):
+            probs = self._frames.restore(drawn[None], size)[0]
             rest -= probs.sum(0)
             highest, winner = probs.max(0)
             ids = torch.where(highest > best, numbers[some][winner], ids)
             best = torch.maximum(best, highest)
         return torch.where(odds * best > rest, ids, 0).to(torch.uint8)
+
+    def _drawn(self, probs: Tensor, lab: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Probabilities (K, h, w) at the size of the network's frame (1, 3, H', W'), few objects at a time."""
+        upsample = GuidedUpsampler(lab, self._stride) if self.settings.edges else self._interpolate
+        for first in range(0, len(probs), OBJECTS_AT_ONCE):
+            some = slice(first, first + OBJECTS_AT_ONCE)
+            yield some, upsample(probs[some])
 
     def _interpolate(self, probs: Tensor) -> Tensor:
         full: Tensor = F.interpolate(probs[None], scale_factor=self._stride, mode="bilinear", align_corners=False)[0]
@@ -110,5 +116,6 @@ class ReconstructionPropagator(Propagator):
 
 
 def _with_colours(encoder: nn.Module, weight: float) -> nn.Module:
-    """Raw dot products have no scale that colours could share."""
-    return ColourMix(encoder, weight) if weight and getattr(encoder, "normalize", False) else encoder
+    """Raw dot products have no scale that colours could share; these have a stride of their own."""
+    fits = getattr(encoder, "normalize", False) and encoder.stride == ColourMix.stride
+    return ColourMix(encoder, weight) if weight and fits else encoder

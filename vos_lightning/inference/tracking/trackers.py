@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from vos_lightning.inference.tracking.cutout import CutoutPropagator
+from vos_lightning.inference.tracking.cutout import CutoutPropagator, MendingPropagator
 from vos_lightning.inference.tracking.propagator import Propagator
 from vos_lightning.inference.tracking.reconstruction import ReconstructionPropagator
 from vos_lightning.inference.tracking.settings import TrackingSettings
@@ -81,23 +81,34 @@ class ReconstructionTracker(Tracker):
 
 @dataclass(frozen=True)
 class CutoutTracker(Tracker):
-    """Tracks by painting masks out of a space-time memory (CT-VOS).
+    """Tracks by painting masks out of a space-time memory (CT-VOS), or by mending those that are copied out of it.
 
     Args:
         network: of CT-VOS.
         settings: of the readout.
+        precision: of the similarities.
     """
 
     network: CutoutTagging
     settings: TrackingSettings
+    precision: torch.dtype = torch.float32
 
     def prepared(self, device: torch.device, precision: torch.dtype = torch.float32) -> Self:
         """See the base class."""
-        return replace(self, network=inference_copy(self.network, device, precision))
+        return replace(self, network=inference_copy(self.network, device, precision), precision=precision)
 
-    def propagator(self, settings: TrackingSettings | None = None) -> CutoutPropagator:
+    def propagator(self, settings: TrackingSettings | None = None) -> Propagator:
         """See the base class."""
-        return CutoutPropagator(self.network, settings or self.settings)
+        settings = settings or self.settings
+        if not self.network.copy:
+            return CutoutPropagator(self.network, settings)
+        return MendingPropagator(self.network, self._encodes_alike, settings, self.precision)
+
+    @property
+    def _encodes_alike(self) -> bool:
+        """Whether queries and keys have equal encoders, as where both are MAST's and frozen."""
+        states = (encoder.state_dict().values() for encoder in (self.network.query_encoder, self.network.key_encoder))
+        return all(torch.equal(a, b) for a, b in zip(*states, strict=True))
 
     def features(self, lab: Tensor) -> tuple[Tensor, Tensor]:
         """See the base class."""
