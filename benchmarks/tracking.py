@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vos_lightning.commands.segment import segment
+from vos_lightning.commands.segment_video import segment
 from vos_lightning.data import DAVISDataModule
 from vos_lightning.evaluation.scoring import evaluate_folder
 from vos_lightning.io.frames import open_frames
@@ -49,7 +49,8 @@ def _track(item: dict, masks: Path, folder: Path, weights: str, max_size: int | 
     first = masks / item["sequence"] / f"{item['frames'].names[0]}.png"
     output = folder / item["sequence"]
     if weights != "copy":
-        return segment(item["frames"].path, first, output, weights=weights, max_size=max_size)
+        written = segment(item["frames"].path, first, output, weights=weights, max_size=max_size)
+        return len(written.names), written.seconds
     output.mkdir(parents=True, exist_ok=True)
     for name in open_frames(item["frames"].path).names:
         write_mask(output / f"{name}.png", read_mask(first))

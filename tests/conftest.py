@@ -3,10 +3,12 @@
 import os
 import resource
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -94,3 +96,40 @@ def little_memory() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_AS, (taken + 2**29, before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.fixture
+def camera(tmp_path: Path) -> Iterator[Callable[[Sequence[np.ndarray], Callable[[int], None]], Path]]:
+    """A pipe into which a thread writes frames, each when `wait`, called with its number, returns."""
+    path = tmp_path / "camera"
+    os.mkfifo(path)
+    threads = []
+
+    def start(frames: Sequence[np.ndarray], wait: Callable[[int], None]) -> Path:
+        thread = threading.Thread(target=_stream, args=(path, frames, wait))
+        threads.append(thread)
+        thread.start()
+        return path
+
+    yield start
+    for thread in threads:
+        thread.join()
+
+
+def _stream(path: Path, frames: Sequence[np.ndarray], wait: Callable[[int], None]) -> None:
+    with (
+        path.open("wb", buffering=0) as pipe,
+        av.open(pipe, "w", format="nut", options={"flush_packets": "1"}) as output,
+    ):
+        encoder = output.add_stream("mjpeg", rate=10, options={"qmin": "1", "qmax": "1"})
+        encoder.pix_fmt = "yuvj444p"
+        encoder.height, encoder.width = frames[0].shape[:2]
+        encoder.codec_context.time_base = Fraction(1, 10)
+        for number, frame in enumerate(frames):
+            wait(number)
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts = number
+            try:
+                output.mux(encoder.encode(picture))
+            except OSError:  # nobody reads any more
+                return

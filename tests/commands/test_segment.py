@@ -1,5 +1,7 @@
 """`vos-lightning segment`: what becomes of what lies in the output, and `--adapt`."""
 
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +11,8 @@ from vos_lightning.commands import segment as command
 from vos_lightning.inference.adaptation import CPU_SETTINGS
 from vos_lightning.io.locks import FolderLock
 from vos_lightning.io.masks import read_mask, read_palette, write_mask
-from vos_lightning.io.writers import VideoWriter
+from vos_lightning.io.video import VideoFile
+from vos_lightning.io.writers import MaskWriter, VideoWriter
 
 
 @pytest.fixture
@@ -82,7 +85,7 @@ def test_a_run_cut_short_costs_no_earlier_mask(filled, tmp_path, monkeypatch, er
         if len(written) == 3:
             raise error
 
-    monkeypatch.setattr("vos_lightning.commands.segment.MaskWriter.write", interrupted)
+    monkeypatch.setattr("vos_lightning.commands.segment_video.MaskWriter.write", interrupted)
     assert main(arguments) in (2, 130)
     assert len(written) == 3
     assert visible(tmp_path / "out") == before
@@ -257,3 +260,70 @@ def test_masks_of_later_frames_join_and_may_be_followed_backward(video, moving_s
 def test_masks_that_do_not_fit_the_videos_are_told(video, tmp_path, capsys, change, message):
     assert main(change(video, tmp_path)) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_first_mask_of_a_live_source_comes_after_one_frame(video, moving_square, tmp_path, camera, capsys):
+    """The camera gives a frame only when the mask of the one before is there: with any read-ahead, nobody goes on."""
+    frames, truth = moving_square
+    waited = []
+
+    def until_the_mask_before_is_written(number):
+        if number:
+            while not (tmp_path / "out" / f"{number - 1:05d}.png").exists() and len(waited) < 6000:
+                waited.append(time.sleep(0.01))
+
+    pipe = camera(frames, until_the_mask_before_is_written)
+    assert main([video[0], str(pipe), *video[2:], "--overlay"]) == 0
+    assert len(waited) < 6000
+    assert sorted(visible(tmp_path / "out")) == [*(f"{t:05d}.png" for t in range(6)), "overlay.mp4"]
+    assert len(VideoFile(tmp_path / "out" / "overlay.mp4")) == 6
+    last = read_mask(tmp_path / "out" / "00005.png") == 9
+    assert (last & (truth[5] == 9)).sum() > 0.8 * (truth[5] == 9).sum()
+    captured = capsys.readouterr()
+    assert "live, at most 10000 frames; Ctrl-C ends it" in captured.err
+    assert f"6 masks in {tmp_path}/out: 00000.png … 00005.png, overlay.mp4 (" in captured.out
+
+
+def test_a_live_source_ends_with_its_limit_or_with_ctrl_c(video, moving_square, tmp_path, camera, monkeypatch):
+    pipe = camera(moving_square[0], lambda number: None)
+    assert main([video[0], str(pipe), *video[2:], "--frames=2"]) == 0
+    assert sorted(visible(tmp_path / "out")) == ["00000.png", "00001.png"]
+    with pytest.MonkeyPatch.context() as patch:
+        real, calls = MaskWriter.write, []
+
+        def interrupted(self, name, mask):
+            calls.append(name)
+            if len(calls) == 4:
+                raise KeyboardInterrupt
+            real(self, name, mask)
+
+        patch.setattr("vos_lightning.commands.segment_video.MaskWriter.write", interrupted)
+        pipe = camera(moving_square[0], lambda number: None)
+        assert main([video[0], str(pipe), *video[2:]]) == 0
+    assert sorted(visible(tmp_path / "out")) == ["00000.png", "00001.png", "00002.png"]
+
+
+def test_a_live_source_is_not_adapted_to(video, tmp_path, capsys):
+    assert main([video[0], "77", *video[2:], "--backward"]) == 2
+    assert "77: is live, and --adapt and --backward need a whole video" in capsys.readouterr().err
+
+
+def test_what_was_written_is_named_and_a_pipe_hears_of_it_before(video, tmp_path, capsys):
+    assert main([*video, "--overlay"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[0] == f"{video[1]}: 6 frames"
+    assert captured.out.startswith(f"6 masks in {tmp_path}/out: 0.png … 5.png, overlay.mp4 (")
+
+
+def test_outlines_and_legends_belong_to_an_overlay(video, tmp_path, capsys):
+    assert main([*video, "--outline"]) == 2
+    assert "add --overlay" in capsys.readouterr().err
+    assert main([*video, "--overlay", "--outline", "--legend"]) == 0
+    frame, drawn = VideoFile(tmp_path / "out" / "overlay.mp4")[0], Image.open(tmp_path / "video" / "0.png")
+    mask = read_mask(tmp_path / "out" / "0.png")
+    inner = np.zeros_like(mask, bool)
+    ys, xs = np.nonzero(mask)
+    inner[ys.min() + 4 : ys.max() - 3, xs.min() + 4 : xs.max() - 3] = True
+    inner[:20, :32] = False  # the legend
+    assert np.abs(frame[inner].astype(int) - np.asarray(drawn)[inner]).mean() < 12
+    assert np.abs(frame[:16, :24].astype(int) - np.asarray(drawn)[:16, :24]).mean() > 40

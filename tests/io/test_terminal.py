@@ -30,3 +30,10 @@ def test_lines_reach_any_stream():
     say("±", kept)
     assert kept.getvalue() == "±\n"
     assert encoding_of(kept) == "utf-8"
+
+
+def test_a_line_is_in_a_pipe_at_once():
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(io.BufferedWriter(raw))
+    say("1/2 a.mp4: done", stream)
+    assert raw.getvalue() == b"1/2 a.mp4: done\n"

@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 
 from vos_lightning.callbacks.checkpoints import LastCheckpoint
 from vos_lightning.callbacks.progress import default_progress
-from vos_lightning.commands.segment import segment
+from vos_lightning.commands.segment_video import Drawing, segment
 from vos_lightning.data import SyntheticDataModule
 from vos_lightning.errors import VOSError
 from vos_lightning.io.files import unwritable
@@ -158,6 +158,6 @@ def _copy_first_mask(frames: Path, truth: Path, output: Path) -> None:
 def _tracked_by(weights: str) -> Callable[[Path, Path, Path], None]:
     def track(frames: Path, truth: Path, output: Path) -> None:
         first = truth / f"{open_frames(frames).names[0]}.png"
-        segment(frames, first, output, weights=weights, device="cpu", with_overlay=True)
+        segment(frames, first, output, weights=weights, device="cpu", drawing=Drawing())
 
     return track

@@ -1,30 +1,24 @@
 """`vos-lightning segment`: videos and masks of their objects in, masks for every frame out."""
 
 import argparse
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
+from vos_lightning.commands.segment_video import OVERLAY, Drawing, result_names, segment
 from vos_lightning.errors import VOSError
 from vos_lightning.inference.adaptation import AdapterSettings
 from vos_lightning.inference.precision import Precision, usable_precision
-from vos_lightning.inference.segmenter import VideoSegmenter, usable_device
-from vos_lightning.inference.tracking.track import require_frames
+from vos_lightning.inference.segmenter import usable_device
 from vos_lightning.io.files import list_files
-from vos_lightning.io.frames import FrameSource, open_frames
-from vos_lightning.io.mask_folder import MaskFolder, is_complete
+from vos_lightning.io.frames import open_frames
+from vos_lightning.io.mask_folder import is_complete
 from vos_lightning.io.mask_reader import MASK_SUFFIXES
-from vos_lightning.io.overlay import overlay
-from vos_lightning.io.prefetch import BackgroundReader
 from vos_lightning.io.progress import progress_bar
 from vos_lightning.io.terminal import say
-from vos_lightning.io.writers import MaskWriter, VideoWriter
-
-OVERLAY = "overlay.mp4"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,22 +28,23 @@ def main(arguments: Sequence[str]) -> int:
         "weights": options.weights,
         "device": options.device,
         "max_size": options.max_size,
-        "with_overlay": options.overlay,
+        "drawing": _drawing(options),
         "adapter": _adapter(options),
         "precision": options.precision,
         "backward": options.backward,
     }
     if options.masks is not None:
-        return _segment_all(options.inputs, options.masks, options.output, settings)
+        return _segment_all([Path(one) for one in options.inputs], options.masks, options.output, settings)
     if len(options.inputs) > 1:
         raise VOSError(
             f"{len(options.inputs)} inputs, and --mask is for one; give --masks DIR, a folder of their masks"
         )
     if not options.mask:
         raise VOSError("which objects? give --mask FIRST.png, or --masks DIR; `vos-lightning studio` makes masks")
-    frames, seconds = segment(options.inputs[0], _prompts(options.mask), options.output, **settings)
-    numbers = str(usable_precision(options.precision, usable_device(options.device))).removeprefix("torch.")
-    say(f"{frames} masks in {options.output} ({frames / seconds:.1f} frames per second in {numbers})")
+    prompts = _prompts(options.mask)
+    written = segment(options.inputs[0], prompts, options.output, live_frames=options.frames, **settings)
+    precision = usable_precision(options.precision, usable_device(options.device))
+    say(written.line(str(precision).removeprefix("torch.")))
     return 0
 
 
@@ -66,19 +61,29 @@ def _segment_all(videos: Sequence[Path], masks: Path, output: Path, settings: di
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise VOSError(f"several inputs are called {repeated[0]}; their masks would go into one folder")
     failed = 0
-    for number, video in enumerate(videos, start=1):
-        place = output / video.stem
-        try:
-            if is_complete(place, _files(open_frames(video), settings["with_overlay"])):
-                line = f"{place} is complete already"
-            else:
-                frames, seconds = segment(video, {0: _mask_of(video, masks)}, place, **settings)
-                line = f"{frames} masks in {place} ({frames / seconds:.1f} frames per second)"
-        except VOSError as error:
-            failed += 1
-            line = f"error: {error}"
-        say(f"{number}/{len(videos)} {video}: {line}")
+    lengths = [_length(video) if sys.stderr.isatty() else 0 for video in videos]
+    with progress_bar() as bar:
+        everything = bar.add_task("all videos", total=sum(lengths), note="")
+        for number, video in enumerate(videos, start=1):
+            place = output / video.stem
+            try:
+                if is_complete(place, result_names(open_frames(video).names, settings["drawing"])):
+                    line = f"{place} is complete already"
+                else:
+                    line = segment(video, {0: _mask_of(video, masks)}, place, bar=bar, **settings).line()
+            except VOSError as error:
+                failed += 1
+                line = f"error: {error}"
+            say(f"{number}/{len(videos)} {video}: {line}")
+            bar.update(everything, completed=sum(lengths[:number]))
     return 2 if failed else 0
+
+
+def _length(video: Path) -> int:
+    """Number of frames; 0 where there are none to be read, which is said when its turn comes."""
+    with suppress(VOSError):
+        return len(open_frames(video))
+    return 0
 
 
 def _mask_of(video: Path, masks: Path) -> Path:
@@ -115,92 +120,18 @@ def _prompts(masks: Sequence[str]) -> dict[int, Path]:
     return prompts
 
 
-def _files(source: FrameSource, with_overlay: bool) -> list[str]:
-    """Names of what is written."""
-    return [f"{name}.png" for name in source.names] + [OVERLAY] * with_overlay
-
-
-def segment(
-    video: Path,
-    masks: Path | Mapping[int, Path],
-    output: Path,
-    *,
-    weights: str = "default",
-    device: str = "auto",
-    max_size: int | None = None,
-    with_overlay: bool = False,
-    adapter: AdapterSettings | None = None,
-    precision: Precision = "auto",
-    backward: bool = False,
-) -> tuple[int, float]:
-    """Follow the objects of masks through a video and write palette PNGs named after the frames.
-
-    Args:
-        video: a video file or a folder of frames.
-        masks: file of the first frame's objects, see `MaskReader`, or such by frame.
-        output: folder for the masks; `overlay.mp4` beside them if asked for.
-        weights: see `VideoSegmenter`.
-        device: see `VideoSegmenter`.
-        max_size: see `VideoSegmenter`.
-        with_overlay: also write a video of the masks over the frames.
-        adapter: how to adapt to the video; None doesn't.
-        precision: see `VideoSegmenter`.
-        backward: see `VideoSegmenter.segment`.
-
-    Returns:
-        Number of frames, and the seconds that they took.
-
-    Raises:
-        VOSError: input that can't be used.
-    """
-    prompts = masks if isinstance(masks, Mapping) else {0: masks}
-    _check_apart(output, video, *prompts.values())
-    source = open_frames(video)
-    require_frames(prompts, len(source))
-    segmenter = VideoSegmenter(weights, device, max_size, adapter or False, precision=precision)
-    results = segmenter.segment(source, prompts=prompts, sequence=video.stem, backward=backward)
-    names = _files(source, with_overlay)
-    start = time.perf_counter()
-    count = 0
-    with ExitStack() as stack:
-        progress = stack.enter_context(progress_bar())
-        task = progress.add_task(str(video), total=len(source), note="learning the video" if adapter else "")
-        first = next(results)  # what is wrong with the input shows here, before anything is written
-        folder = stack.enter_context(MaskFolder(output, names, "segment")).path
-        writer = stack.enter_context(MaskWriter(folder, results.palette))
-        movie = stack.enter_context(VideoWriter(folder / OVERLAY, source.fps)) if with_overlay else None
-        # a second pass over the frames costs a decode, but holds none of them
-        pictures = iter(BackgroundReader(source)) if movie else None
-        for name, ids in zip(source.names, chain([first], results), strict=False):
-            writer.write(name, ids)
-            if movie is not None and pictures is not None:
-                movie.write(overlay(next(pictures), ids))
-            count += 1
-            progress.update(task, advance=1, note="")
-        if count != len(source):
-            raise VOSError(f"{video}: {count} of {len(source)} frames could be read")
-    return count, time.perf_counter() - start
-
-
-def _check_apart(output: Path, *inputs: Path) -> None:
-    """Results never go where an input lies, links followed.
-
-    Raises:
-        VOSError: an input is the folder of the results, or in it.
-    """
-    place = output.resolve()
-    for one in inputs:
-        if place in (one.resolve(), one.resolve().parent, one.parent.resolve()):
-            raise VOSError(f"{output}: {one} is an input and lies there; choose another folder for the masks")
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vos-lightning segment",
         description="Follow the objects of a first-frame mask through a video. Writes one palette PNG per frame into "
         "the output folder, named after the frames (00000.png, 00001.png, … for a video file).",
     )
-    parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="a video file or a folder of frames")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="a video file or a folder of frames; or a live source: the number of a camera, a URL or a pipe",
+    )
     given = parser.add_mutually_exclusive_group()
     given.add_argument(
         "--mask",
@@ -255,8 +186,30 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="adapt while the masks come, from earlier frames only; --adapt-steps are then of each refresh",
     )
-    parser.add_argument("--overlay", action="store_true", help=f"also write {OVERLAY}: the masks over the frames")
+    parser.add_argument(
+        "--overlay",
+        action="store_true",
+        help=f"also write {OVERLAY}: the masks over the frames, with the times, pixel aspect and sound of the video",
+    )
+    parser.add_argument("--outline", action="store_true", help="in the overlay, draw outlines alone")
+    parser.add_argument("--legend", action="store_true", help="in the overlay, write the ids beside their colours")
+    parser.add_argument(
+        "--frames", type=_positive, default=10_000, metavar="N", help="of a live source, at most; default: 10000"
+    )
     return parser
+
+
+def _drawing(options: argparse.Namespace) -> Drawing | None:
+    """How to draw the overlay; None for none.
+
+    Raises:
+        VOSError: flags of the overlay without it.
+    """
+    if options.overlay:
+        return Drawing(0.0 if options.outline else 0.5, options.legend)
+    if options.outline or options.legend:
+        raise VOSError("--outline and --legend say how to draw the overlay; add --overlay")
+    return None
 
 
 def _adapter(options: argparse.Namespace) -> AdapterSettings | None:

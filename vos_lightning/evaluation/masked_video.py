@@ -99,7 +99,7 @@ def write_masks(video: MaskedVideo, path: Path) -> None:
 
 def write_overlay(video: MaskedVideo, path: Path) -> None:
     """An mp4 of the masks over the frames."""
-    with VideoWriter(path, video.frames.fps) as writer:
+    with VideoWriter(path, video.frames.fps, video.frames) as writer:
         for _, frame, ids in video.pairs():
             writer.write(overlay(frame, ids))
 

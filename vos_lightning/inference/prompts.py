@@ -1,6 +1,7 @@
 """Masks that are given for a video, by frame."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,6 @@ from torch import Tensor
 
 from vos_lightning.errors import MaskError
 from vos_lightning.ids import given_objects
-from vos_lightning.io.frames import FrameSource
 from vos_lightning.io.mask_reader import MaskReader, fit_mask
 from vos_lightning.io.terminal import printable
 
@@ -27,20 +27,21 @@ class Prompts:
     def __init__(self) -> None:
         self.masks: dict[int, np.ndarray] = {}
         self._reader = MaskReader()
-        self._source: FrameSource | None = None
+        self._size: tuple[int, int] | None = None
+        self._names: Sequence[str] = ()
 
     @property
     def palette(self) -> bytes:
         """See `MaskReader.palette`."""
         return self._reader.palette
 
-    def belong_to(self, source: FrameSource) -> None:
-        """The masks, those to come as well, are of this video: they take its size.
+    def belong_to(self, size: tuple[int, int], names: Sequence[str] = ()) -> None:
+        """The masks, those to come as well, are of a video of this size and these names of frames: they take its size.
 
         Raises:
             MaskError: one of another shape.
         """
-        self._source = source
+        self._size, self._names = size, names
         self.masks = {t: self._fitted(mask, f"the mask of frame {t}") for t, mask in self.masks.items()}
 
     def put(self, t: int, mask: Mask) -> None:
@@ -60,7 +61,7 @@ class Prompts:
         """Ids, and how to call their mask."""
         if not isinstance(mask, str | Path):
             return as_ids(mask), f"the mask of frame {t}"
-        name = self._source.names[t] if self._source is not None and t < len(self._source) else None
+        name = self._names[t] if t < len(self._names) else None
         ids = as_ids(self._reader.read(mask, name), f"the mask {mask}")
         for note in self._reader.notes:
             _log.warning("%s", printable(note))
@@ -68,9 +69,9 @@ class Prompts:
         return ids, str(mask)
 
     def _fitted(self, mask: np.ndarray, name: str) -> np.ndarray:
-        if self._source is None or mask.shape == self._source.size:
+        if self._size is None or mask.shape == self._size:
             return mask
-        fitted = fit_mask(mask, self._source.size)
+        fitted = fit_mask(mask, self._size)
         sizes = (f"{width}×{height}" for height, width in (mask.shape, fitted.shape))
         _log.warning("%s: scaled from %s to %s, nearest neighbour", printable(name), *sizes)
         return fitted

@@ -2,7 +2,6 @@
 
 import weakref
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -21,6 +20,7 @@ from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.inference.tracking.track import Frame, Track, as_frame, require_frames, track
 from vos_lightning.inference.weights import load_tracker
 from vos_lightning.io.frames import FrameSource, open_frames
+from vos_lightning.io.live import LiveSource
 from vos_lightning.io.prefetch import BackgroundReader
 
 Pair = tuple[Frame, np.ndarray]
@@ -119,8 +119,9 @@ class VideoSegmenter:
         """Follow the objects of the mask.
 
         Args:
-            frames: a video file, a folder of frames, or RGB uint8 frames, each (H, W, 3) or a tensor (3, H, W). With
-                `adapt`, small copies of all frames are kept of those that can't be gone through twice, as a generator.
+            frames: a video file, a folder of frames, or RGB uint8 frames, each (H, W, 3) or a tensor (3, H, W), from a
+                list, a generator or an `io.live.LiveSource`: one at a time, when its turn has come. With `adapt`, small
+                copies are kept of all frames that can't be gone through twice.
             mask: integer ids of the first frame, (H, W), 0 is background: an array, a tensor, or a file
                 that `io.mask_reader.MaskReader` reads. 255 beside other ids is void and not followed; 255 alone is an
                 object. Where `frames` is a path, masks of their shape in another size are scaled, nearest neighbour.
@@ -141,7 +142,9 @@ class VideoSegmenter:
             raise VOSError(f"frames are {type(frames).__name__}; expected a path or an iterable of RGB frames")
         given, self._added = self._added, Prompts()
         if isinstance(source, FrameSource):
-            given.belong_to(source)
+            given.belong_to(source.size, source.names)
+        elif isinstance(source, LiveSource):
+            given.belong_to(source.size)
         for t, one in [*([] if mask is None else [(0, mask)]), *(prompts or {}).items()]:
             given.put(t, one)
         if not given.masks:
@@ -211,11 +214,9 @@ class Segmentation(Iterator[np.ndarray]):
 
 
 def _propagate(fresh: Track, frames: Iterable[Frame], given: Mapping[int, np.ndarray]) -> Iterator[Pair]:
-    """Frames, read ahead, with their masks."""
-    if not isinstance(frames, FrameSource):
-        # copied as they are read ahead: whoever makes the frames may use one buffer for all of them
-        frames = (frame.clone() if isinstance(frame, Tensor) else copy(frame) for frame in frames)
-    return track(fresh, BackgroundReader(frames), given)
+    """Frames, those of files read ahead, with their masks."""
+    # others are asked for a frame when its turn has come: they may be live, and may use one buffer for all frames
+    return track(fresh, BackgroundReader(frames) if isinstance(frames, FrameSource) else frames, given)
 
 
 def _with_earlier(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +44,10 @@ class VideoFacts(NamedTuple):
     num_frames: int
     fps: float
     timeline: Timeline | None
+    time_base: Fraction
+    """Unit of the time stamps, in seconds."""
+    pixel_aspect: Fraction
+    """Width of a pixel by its height, as the frames are stored."""
     stamp: tuple[int, int]
     """Size and time of change of the file that this is true of."""
 
@@ -140,21 +145,7 @@ class VideoDecoder:
         """
         height, width = scaled_size(self._size[0] or frame.height, self._size[1] or frame.width, short_side)
         check_pixels(self.path, height, width)
-        rgb = self._reformatter.reformat(
-            frame,
-            width=width,
-            height=height,
-            format="rgb24",
-            src_colorspace=_SWSCALE_MATRICES.get(frame.colorspace, _BT601),
-            dst_colorspace=_BT601,
-            src_color_range=_FULL if frame.color_range == _FULL else _LIMITED,
-            dst_color_range=_FULL,
-            interpolation="BILINEAR",
-            **_SERIAL,
-        )
-        array = cast(Frame, rgb.to_ndarray())
-        quarter_turns = round(frame.rotation / 90) % 4
-        return np.ascontiguousarray(np.rot90(array, quarter_turns)) if quarter_turns else array
+        return to_rgb(frame, height, width, self._reformatter)
 
     def _learn(self, stamp: tuple[int, int]) -> VideoFacts:
         try:
@@ -167,7 +158,8 @@ class VideoDecoder:
             self.close()
             raise VOSError(f"{self.path}: this video has no frame; give one that plays")
         fps = float(self._stream.average_rate or self._stream.guessed_rate or 25)
-        return VideoFacts(count, fps, timeline, stamp)
+        aspect = self._stream.sample_aspect_ratio or self._stream.codec_context.sample_aspect_ratio or Fraction(1)
+        return VideoFacts(count, fps, timeline, self._stream.time_base or Fraction(1), aspect, stamp)
 
     def _open(self) -> None:
         try:
@@ -249,6 +241,30 @@ class VideoDecoder:
 
     def _corrupt(self, reason: object) -> CorruptFileError:
         return CorruptFileError(f"{self.path}: this video cannot be decoded ({reason}); replace it or encode it again")
+
+
+def to_rgb(frame: VideoFrame, height: int, width: int, reformatter: VideoReformatter) -> Frame:
+    """Scale a decoded frame, convert it to RGB by its own colour matrix, and turn it upright."""
+    rgb = reformatter.reformat(
+        frame,
+        width=width,
+        height=height,
+        format="rgb24",
+        src_colorspace=_SWSCALE_MATRICES.get(frame.colorspace, _BT601),
+        dst_colorspace=_BT601,
+        src_color_range=_FULL if frame.color_range == _FULL else _LIMITED,
+        dst_color_range=_FULL,
+        interpolation="BILINEAR",
+        **_SERIAL,
+    )
+    array = cast(Frame, rgb.to_ndarray())
+    turns = quarter_turns(frame)
+    return np.ascontiguousarray(np.rot90(array, turns)) if turns else array
+
+
+def quarter_turns(frame: VideoFrame) -> int:
+    """How often a stored frame is turned left by 90 degrees to be upright, 0 to 3."""
+    return round(frame.rotation / 90) % 4
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -33,6 +33,6 @@ def encoding_of(stream: TextIO) -> str:
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print one line, to the standard output if no stream is given."""
+    """Print one line at once, also into a pipe; to the standard output if no stream is given."""
     stream = stream or sys.stdout
-    print(printable(text, encoding_of(stream)), file=stream)
+    print(printable(text, encoding_of(stream)), file=stream, flush=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from av.video.frame import VideoFrame
 
 from vos_lightning.errors import CorruptFileError, VOSError
-from vos_lightning.io.decoder import VideoDecoder, VideoFacts
+from vos_lightning.io.decoder import VideoDecoder, VideoFacts, quarter_turns
 from vos_lightning.io.frame_source import Frame, FrameSource
 from vos_lightning.io.limits import check_regular
 from vos_lightning.io.terminal import printable
@@ -45,7 +46,7 @@ class VideoFile(FrameSource):
             raise VOSError(f"{path}: no such video file; check the path")
         self.threads = threads
         self._facts: VideoFacts | None = None
-        self._size: tuple[int, int] | None = None
+        self._first: tuple[tuple[int, int], bool] | None = None
         self._stream: _OpenStream | None = None
         self._warned = False
 
@@ -57,12 +58,19 @@ class VideoFile(FrameSource):
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the frames."""
-        if self._size is None:
-            with self._open() as decoder:
-                _, frame = next(iter(decoder.frames([0])))
-                height, width, _ = decoder.to_array(frame).shape
-            self._size = height, width
-        return self._size
+        return self._look()[0]
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """Width of a pixel by its height: 1 for most videos."""
+        aspect = self._known().pixel_aspect
+        return 1 / aspect if self._look()[1] else aspect
+
+    @property
+    def times(self) -> list[Fraction] | None:
+        """When each frame is shown, in seconds of the file; None where the file doesn't say."""
+        facts = self._known()
+        return None if facts.timeline is None else [pts * facts.time_base for pts in facts.timeline.pts.tolist()]
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -133,6 +141,15 @@ class VideoFile(FrameSource):
             self._warned = True
             path = printable(str(self.path))
             _log.warning("%s: damaged from about frame %d on, frames there may be wrong; replace it", path, index)
+
+    def _look(self) -> tuple[tuple[int, int], bool]:
+        """Height and width of the frames, and whether they are stored lying on a side."""
+        if self._first is None:
+            with self._open() as decoder:
+                _, frame = next(iter(decoder.frames([0])))
+                height, width, _ = decoder.to_array(frame).shape
+                self._first = (height, width), quarter_turns(frame) % 2 == 1
+        return self._first
 
     def _open(self) -> VideoDecoder:
         decoder = VideoDecoder(self.path, self.threads, self._facts)

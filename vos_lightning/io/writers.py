@@ -21,9 +21,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from vos_lightning.errors import VOSError
 from vos_lightning.io.files import check_writable, is_special, temporary_sibling, unwritable
+from vos_lightning.io.frame_source import FrameSource
 from vos_lightning.io.masks import as_ids, write_mask
+from vos_lightning.io.soundtrack import Soundtrack
+from vos_lightning.io.video import VideoFile
 
 _QUEUED_MASKS = 16
+_TICK = Fraction(1, 90_000)
 _BT601, _LIMITED = 6, 1  # FFmpeg's AVCOL_SPC_SMPTE170M and AVCOL_RANGE_MPEG
 
 
@@ -139,12 +143,13 @@ class VideoWriter:
     Args:
         path: A name that ends in .mp4; its folder must exist.
         fps: Frames per second.
+        like: A video whose frames these are, drawn upon: their times, the pixel aspect and the sound are taken over.
 
     Raises:
         VOSError: Another suffix, an impossible frame rate, or a place that can't be written to, such as a pipe.
     """
 
-    def __init__(self, path: str | Path, fps: float) -> None:
+    def __init__(self, path: str | Path, fps: float, like: FrameSource | None = None) -> None:
         """Check the arguments; the file is opened with the first frame."""
         self.path = Path(path)
         if self.path.suffix.lower() != ".mp4":
@@ -159,6 +164,10 @@ class VideoWriter:
         self._temporary = temporary_sibling(self._target)
         self._size: tuple[int, int] | None = None
         self._closed = False
+        self._like = like if isinstance(like, VideoFile) else None
+        self._times = None if self._like is None else self._like.times
+        self._sound: Soundtrack | None = None
+        self._count = 0
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Add one frame.
@@ -181,7 +190,12 @@ class VideoWriter:
                 raise VOSError(f"{self.path}: a frame of {(height, width)} after {self._size}; give all the same size")
             padded = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")
+            if self._times is not None:
+                picture.pts, picture.time_base = round((self._times[self._count] - self._times[0]) / _TICK), _TICK
+            if self._sound is not None and picture.pts is not None:
+                self._sound.copy_until(float(picture.pts * _TICK))
             self._container.mux(self._stream.encode(picture))
+            self._count += 1
         except (FFmpegError, OSError) as error:
             raise unwritable(self.path, error) from error
 
@@ -197,6 +211,8 @@ class VideoWriter:
         self._closed = True
         try:
             self._container.mux(self._stream.encode(None))
+            if self._sound is not None:
+                self._sound.copy_until(float("inf"))
             self._container.close()
             self._temporary.replace(self._target)
         except (FFmpegError, OSError) as error:
@@ -234,4 +250,10 @@ class VideoWriter:
         # what libswscale makes of RGB unless told otherwise; players would take an untagged HD video for BT.709
         self._stream.codec_context.colorspace = _BT601
         self._stream.codec_context.color_range = _LIMITED
+        if self._like is not None:
+            self._stream.codec_context.sample_aspect_ratio = self._like.pixel_aspect
+            if self._times is not None:
+                self._stream.codec_context.time_base = _TICK
+                self._sound = Soundtrack(self._like.path, float(self._times[0]))
+                self._sound.join(self._container)
         self._size = height, width
