@@ -22,7 +22,7 @@ def run(*arguments, shell="", **options):
     command = [sys.executable, "-m", "vos_lightning", *map(os.fsencode, arguments)]
     environment = os.environ | options.pop("environment", {})
     line = ["bash", "-c", f'"$@" {shell}', "bash"] if shell else []
-    return subprocess.run([*line, *command], capture_output=True, env=environment, timeout=300, **options)
+    return subprocess.run([*line, *command], capture_output=True, env=environment, timeout=1800, **options)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ sys.exit(main(sys.argv[1:]))
     ]  # fmt: skip
     for arguments in commands:
         command = [sys.executable, "-c", code, *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1800, cwd=tmp_path)
         assert "Traceback" not in done.stderr
         assert done.returncode in (0, 1) if arguments[0] == "audit" else done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out").glob("*.png"))) == 6

@@ -48,7 +48,7 @@ def command(start) -> Callable[..., tuple[int, str, str]]:
 
     def run(*arguments: object, **options: object) -> tuple[int, str, str]:
         process = start(*arguments, **options)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=1800)
         return process.returncode, out, err
 
     return run

@@ -19,7 +19,7 @@ print(json.dumps(sorted(sys.modules)))
 def imported(body):
     """Top-level packages that a program has imported at its end."""
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM.format(body=body)], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", _PROGRAM.format(body=body)], capture_output=True, text=True, check=True, timeout=1800
     )
     return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
 

@@ -39,7 +39,7 @@ def options(root, records, *more):
 def two_ranks(environment, *arguments):
     command = [sys.executable, "-m", "vos_lightning", *map(str, arguments)]
     devices = ["--trainer.strategy=ddp", "--trainer.devices=2"]
-    result = subprocess.run([*command, *devices], env=environment, capture_output=True, text=True, timeout=600)
+    result = subprocess.run([*command, *devices], env=environment, capture_output=True, text=True, timeout=1800)
     assert result.returncode == 0, result.stderr
     return result
 
@@ -143,14 +143,14 @@ def test_two_ranks_stop_together_and_resume(number, config, environment, tmp_pat
     while process.poll() is None and (not steps.exists() or len(steps.read_text().splitlines()) < 6):
         time.sleep(0.01)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=1800)
     assert process.returncode == 128 + number, errors
     (checkpoint,) = tmp_path.rglob("last.ckpt")
     done = torch.load(checkpoint, weights_only=True)["global_step"]
     seen = [int(line.split()[0]) for line in steps.read_text().splitlines()]
     assert sorted(seen) == [step for step in range(1, done + 1) for _ in range(2)]  # both ranks did all of them
     result = subprocess.run(
-        [*command, "--ckpt_path=last"], env=environment, capture_output=True, text=True, timeout=600
+        [*command, "--ckpt_path=last"], env=environment, capture_output=True, text=True, timeout=1800
     )
     assert result.returncode == 0, result.stderr
     seen = [int(line.split()[0]) for line in steps.read_text().splitlines()]
@@ -193,7 +193,7 @@ def spoiled(config, environment, folder, *more):
         env=environment | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=600,  # a rank that waits for the other would wait longer
+        timeout=1800,  # a rank that waits for the other would wait longer
     )
 
 

@@ -30,7 +30,7 @@ def test_a_lost_rank_is_one_line_on_the_other(lost, config, environment, tmp_pat
     (task,) = Path(f"/proc/{process.pid}/task/{process.pid}").glob("children")
     second = int(task.read_text().split()[0])
     os.kill(process.pid if lost == "first" else second, signal.SIGKILL)
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=1800)
     assert process.returncode == (-9 if lost == "first" else 1)
     assert "Traceback" not in errors
     told = [line for line in errors.splitlines() if line.startswith("vos-lightning: error: ")]
@@ -80,7 +80,7 @@ def test_a_machine_without_the_run_folder_is_told_at_once(config, environment, t
         command += ["--trainer.strategy=ddp", "--trainer.devices=1", "--trainer.num_nodes=2"]
         options = {"env": environment | shared | own, "cwd": tmp_path / name, "stderr": subprocess.PIPE, "text": True}
         ranks.append(subprocess.Popen(command, **options))
-    errors = [rank.communicate(timeout=120)[1] for rank in ranks]
+    errors = [rank.communicate(timeout=1800)[1] for rank in ranks]
     assert ranks[0].returncode == 2, errors
     assert "resuming needs a folder that all machines share" in errors[0].splitlines()[-1]
     assert "Traceback" not in errors[0] + errors[1]

@@ -330,7 +330,7 @@ def test_other_processes(method, tmp_path, scene, encode):
     video = VideoFile(encode(tmp_path / "a.mp4", scene(6)))
     video[2]  # leaves the file open, standing before frame 3
     with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
-        frame = pool.submit(operator.getitem, video, 3).result(timeout=60)
+        frame = pool.submit(operator.getitem, video, 3).result(timeout=1800)
     np.testing.assert_array_equal(frame, video[3])
 
 

@@ -236,7 +236,7 @@ def test_a_project_of_another_video_is_refused(studio, clip, tmp_path):
 
 def test_a_folder_is_open_once(studio, clip, tmp_path):
     open_elsewhere = [sys.executable, "-m", "vos_lightning", "studio", clip, "--project", tmp_path / "project"]
-    answer = subprocess.run([*open_elsewhere, "--no-browser"], capture_output=True, text=True, timeout=60)
+    answer = subprocess.run([*open_elsewhere, "--no-browser"], capture_output=True, text=True, timeout=1800)
     assert answer.returncode != 0
     assert f"process {os.getpid()}" in answer.stderr
     assert len(answer.stderr.splitlines()) == 1

@@ -10,6 +10,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from vos_lightning.data.clips.worker_errors import dead_worker
 from vos_lightning.errors import VOSError
+from vos_lightning.lightning_cli.class_names import with_import_paths
 from vos_lightning.lightning_cli.config_errors import OneLineParser
 from vos_lightning.lightning_cli.config_text import guard_configs
 from vos_lightning.lightning_cli.configs import listing, with_paths
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     if "--config=list" in arguments or ["--config", "list"] in map(list, pairwise(arguments)):
         print(listing())
         return 0
-    named = with_paths(arguments)
+    named = with_import_paths(with_paths(arguments))
     if arguments == sys.argv[1:]:
         sys.argv[1:] = named  # what processes of other ranks are started with
     guard_configs()

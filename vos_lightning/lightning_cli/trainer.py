@@ -25,6 +25,7 @@ from vos_lightning.callbacks.progress import default_progress
 from vos_lightning.callbacks.run_start import RunStart
 from vos_lightning.callbacks.score_table import ScoreTable
 from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.io.terminal import say
 from vos_lightning.lightning_cli.checkpoint_settings import checkpoint_settings
 from vos_lightning.lightning_cli.config_errors import one_line
 from vos_lightning.lightning_cli.resume import (
@@ -34,6 +35,7 @@ from vos_lightning.lightning_cli.resume import (
     place_loggers,
     same_run,
 )
+from vos_lightning.tasks.base import TrackingTask
 
 
 class TrainerCLI(LightningCLI):
@@ -103,6 +105,11 @@ class TrainerCLI(LightningCLI):
         """
         try:
             super().instantiate_classes()
+        except ModuleNotFoundError as error:
+            for extra in ("wandb", "tensorboard"):
+                if extra in str(error).lower():
+                    raise VOSError(f"{extra} is not installed; pip install 'vos_lightning[{extra}]'") from error
+            raise VOSError(one_line(str(error))) from error
         except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
             raise VOSError(one_line(str(error))) from error
 
@@ -116,6 +123,8 @@ class TrainerCLI(LightningCLI):
         """
         try:
             super()._run_subcommand(subcommand)
+            if subcommand == "fit" and self.trainer.is_global_zero:
+                self._say_what_was_saved()
         except SystemExit as stop:
             if isinstance(stop.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from stop
@@ -129,6 +138,14 @@ class TrainerCLI(LightningCLI):
             if not isinstance(error, ValueError) or subcommand != "fit" or self.trainer.global_step > 0:
                 raise
             raise VOSError(str(error)) from error
+
+    def _say_what_was_saved(self) -> None:
+        """The weights of this run, and how to use them."""
+        for callback in self.trainer.checkpoint_callbacks:
+            if isinstance(callback, LastCheckpoint | BestCheckpoint) and callback.best_model_path:
+                path = Path(callback.best_model_path)
+                use = f"vos-lightning segment VIDEO --mask FIRST.png --output masks --weights {path}"
+                say(f"saved {path}" + f"; use it: {use}" * isinstance(self.model, TrackingTask), sys.stderr)
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # noqa: ANN401
         """Add what isn't to be configured, and the progress display that fits where the output goes."""

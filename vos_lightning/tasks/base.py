@@ -1,6 +1,7 @@
 """What the tracking tasks share: validation by whole sequences, and prediction."""
 
 import inspect
+import sys
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from vos_lightning.batches import EvaluationItem, Prediction
@@ -45,6 +47,11 @@ class TrackingTask(pl.LightningModule, ABC):
 
     def __init__(self, tracking: TrackingSettings | Mapping[str, Any], adapter: AdapterSettings | None = None) -> None:
         super().__init__()
+        if "lightning.pytorch" in sys.modules:
+            rank_zero_warn(
+                f"{type(self).__name__} belongs to pytorch_lightning, and the Trainer of lightning.pytorch, which was "
+                "imported, refuses it: use that of `import pytorch_lightning as pl`"
+            )
         if not isinstance(tracking, TrackingSettings):
             tracking = from_primitives(TrackingSettings, tracking, "tracking")
         self.tracking = tracking
