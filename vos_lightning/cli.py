@@ -19,7 +19,7 @@ usage: vos-lightning COMMAND [options]
 Self-supervised video object segmentation: learns from raw videos without labels to follow anything you point at.
 
 see it work
-  demo        train, segment and score on generated videos, offline, in about two minutes
+  demo        train, segment and score on generated videos, offline; two minutes on two cores, without installing
 
 use it
   studio      point at objects in the browser, follow them, mend and take away the masks

@@ -1,10 +1,13 @@
 """The demo, short and in full."""
 
+import numpy as np
 import pytest
 
 from vos_lightning.commands import demo
 from vos_lightning.errors import VOSError
 from vos_lightning.io.frames import VideoFile
+from vos_lightning.io.mask_reader import MaskReader
+from vos_lightning.io.masks import read_mask
 
 
 def test_a_short_demo_leaves_masks_and_overlays(tmp_path):
@@ -14,6 +17,12 @@ def test_a_short_demo_leaves_masks_and_overlays(tmp_path):
     assert len(folders) == 3
     for folder in folders:
         assert len(list(folder.glob("*.png"))) == len(VideoFile(folder / "overlay.mp4")) == 32
+    masks = [read_mask(path) for path in sorted((tmp_path / "real").glob("*.png"))]
+    assert len(masks) == len(VideoFile(tmp_path / "real" / "overlay.mp4")) == 36
+    np.testing.assert_array_equal(masks[0], MaskReader().read(demo.FIRST))
+    for one in (1, 2):  # the man and the ball, through the clip
+        areas = np.array([(mask == one).sum() for mask in masks])
+        assert 0.5 * areas[0] < np.median(areas) < 2 * areas[0]
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

@@ -67,3 +67,23 @@ def test_the_twin_of_the_trainer_is_warned_of(monkeypatch):
     monkeypatch.setitem(sys.modules, "lightning.pytorch", ModuleType("lightning.pytorch"))
     with pytest.warns(UserWarning, match="MAST belongs to pytorch_lightning, and the Trainer of lightning.pytorch"):
         MAST(width=0.25)
+
+
+def test_fit_ends_with_where_the_weights_are_and_how_to_use_them(capsys, tmp_path):
+    small = ["--data.num_videos=2", "--data.num_frames=6", "--data.size=[48,64]", "--data.batch_size=1"]
+    quick = ["--trainer.max_steps=1", "--trainer.limit_val_batches=0", f"--trainer.default_root_dir={tmp_path}"]
+    root = [
+        "--data",
+        "Synthetic",
+        "--data.root",
+        str(tmp_path / "videos"),
+        "--data.num_workers=0",
+        "--data.crop_size=32",
+    ]
+    assert main(["fit", "--model", "MAST", "--model.width=0.25", *root, *small, *quick]) == 0
+    (weights,) = tmp_path.rglob("last.ckpt")
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert (
+        line
+        == f"saved {weights}; use it: vos-lightning segment VIDEO --mask FIRST.png --output masks --weights {weights}"
+    )

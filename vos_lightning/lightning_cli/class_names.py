@@ -9,9 +9,7 @@ from vos_lightning.errors import VOSError
 
 def models() -> dict[str, str]:
     """Import paths of the tasks by name."""
-    return {
-        name: f"vos_lightning.{name}" for name in names if name not in ("VideoSegmenter", "__version__")
-    }
+    return {name: f"vos_lightning.{name}" for name in names if name not in ("VideoSegmenter", "__version__")}
 
 
 def datamodules() -> dict[str, str]:
