@@ -23,7 +23,7 @@ from vos_lightning import CTVOS
 from vos_lightning.transforms.zoom import zoom_views
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-OBJECTS = (1, 5)
+OBJECTS = (1, 5, 20)
 
 
 def training(config: str, batch: int | None, device_name: str, bf16: bool) -> Program:

@@ -119,6 +119,15 @@ def test_a_window_bounds_what_is_read_in_training():
     assert (wide[0][..., :16] - wide[1][..., :16]).abs().max() > 0.01
 
 
+def test_with_topk_one_the_most_similar_position_is_read_alone():
+    model = network(**(MAST_LIKE | {"matching": MatchingSettings("mast", width=0.125, topk=1)})).eval()
+    current, past = clip(batch=1, past=1)
+    reconstruction, _ = model(current, past, past)
+    query, key = model.query_encoder(current)[0].flatten(1), model.key_encoder(past[0])[0].flatten(1)
+    copied = downsample(past[0, 0], 4).flatten(1)[:, (query.T @ key).argmax(1)].view(1, 3, 8, 12)
+    torch.testing.assert_close(reconstruction, torch.nn.functional.interpolate(copied, scale_factor=4, mode="bilinear"))
+
+
 @pytest.mark.parametrize("detach", [False, True])
 def test_gradient_of_the_tags_is_kept_from_queries_and_keys(detach):
     model = network(**MAST_LIKE)

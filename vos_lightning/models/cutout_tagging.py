@@ -26,6 +26,7 @@ class MatchingSettings:
         normalize: scale queries and keys to length 1; the paper has raw dot products.
         temperature: divides the similarities, in training and inference; 1.0 with raw dot products.
         radius: of the window in training, in feature positions; None is the whole frame, as in the paper.
+        topk: similar positions that take part in training; None for all, as in the paper.
         bottleneck: compare frames that have lost a chroma channel in training, see `drop_chroma`.
         learning_rate: of these encoders; None is that of the rest, 0 freezes them, statistics included.
     """
@@ -35,6 +36,7 @@ class MatchingSettings:
     normalize: bool = True
     temperature: float = 0.05
     radius: int | None = None
+    topk: int | None = None
     bottleneck: bool = False
     learning_rate: float | None = None
 
@@ -129,7 +131,7 @@ class CutoutTagging(nn.Module):
     ) -> None:
         super().__init__()
         self.stride, self.copy = output_stride, copy
-        self.temperature, self.radius = matching.temperature, matching.radius
+        self.temperature, self.radius, self.topk = matching.temperature, matching.radius, matching.topk
 
         def encoder() -> nn.Module:
             if matching.encoder == "mast":
@@ -182,4 +184,4 @@ class CutoutTagging(nn.Module):
         return image + copied, tags
 
     def _read(self, query: Tensor, keys: Tensor, stored: Tensor) -> Tensor:
-        return local_attention(query, keys, stored, self.radius, temperature=self.temperature)
+        return local_attention(query, keys, stored, self.radius, topk=self.topk, temperature=self.temperature)
