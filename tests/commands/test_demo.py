@@ -32,6 +32,12 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
 
 
+def test_no_steps_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(VOSError, match="--steps is -1; expected 1 or more"):
+        demo.main(["--output", str(tmp_path / "demo"), "--steps", "-1"])
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_the_full_demo_ranks_the_trained_model_first(tmp_path):
     scores = {name: row["JF"] for name, row in demo.run(tmp_path).items()}

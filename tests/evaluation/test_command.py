@@ -211,6 +211,36 @@ def test_a_file_that_cannot_be_written_is_named_before_the_work(tmp_path, kind):
         evaluate_command([tmp_path / "predictions"], tmp_path, **{kind: tmp_path / "nowhere" / "scores"})
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_a_report_replaces_an_earlier_one_and_nothing_else(results, tmp_path, several):
+    folders = [results[0]] * (1 + several)
+    files = {kind: tmp_path / f"scores.{kind}" for kind in ("json", "csv", "html")}
+    for path in files.values():
+        path.touch()  # as mktemp does
+    evaluate_command(folders, results[1], **files)
+    first = {kind: path.read_bytes() for kind, path in files.items()}
+    evaluate_command(folders, results[1], **files)
+    assert {kind: path.read_bytes() for kind, path in files.items()} == first
+    foreign = [b"work", b'{"mean": 1}', b"[1]", b"sequence,object\n", b"<title>Mine</title>", *first.values()]
+    for kind, path in files.items():
+        for content in foreign:
+            if content == first[kind]:
+                continue
+            path.write_bytes(content)
+            with pytest.raises(VOSError, match=rf"scores\.{kind}: is there already, and is no earlier report"):
+                evaluate_command(folders, results[1], **{kind: path})
+            assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("kind", ["json", "csv", "html"])
+def test_no_mask_is_replaced_by_a_report(results, kind):
+    mask = next(results[0].rglob("*.png"))
+    before = mask.read_bytes()
+    with pytest.raises(VOSError, match="is no earlier report"):
+        evaluate_command([results[0]], results[1], **{kind: mask})
+    assert mask.read_bytes() == before
+
+
 def test_categories_of_the_training_set(tmp_path, save_masks, scene):
     for folder in ("results", "Annotations"):
         save_masks(tmp_path / folder / "video", scene(4, ids=(1,)))

@@ -126,6 +126,6 @@ def test_what_is_there_is_never_replaced(folders, form, kind):
     elif kind == "folder":
         output = folder / "folder"
         output.mkdir()
-    with pytest.raises(VOSError, match="is there already; remove it or choose another name"):
+    with pytest.raises(VOSError, match="is there already, and nothing is replaced; give a name that is not taken"):
         main([str(folder / "masks"), str(output), "--format", form, "--video", str(folder / "video")])
     assert kept.read_bytes() == b"precious"

@@ -8,7 +8,7 @@ import pytest
 
 from vos_lightning.data.tools.encoding import Encoding
 from vos_lightning.data.tools.prepare import prepare_dataset
-from vos_lightning.errors import CorruptFileError
+from vos_lightning.errors import CorruptFileError, VOSError
 from vos_lightning.io.frames import FrameFolder, VideoFile
 from vos_lightning.io.masks import write_mask
 
@@ -68,3 +68,12 @@ def test_no_copy_of_a_damaged_video_passes_for_whole(rotten, tmp_path):
     assert report.written == 0
     assert [reason.count("is damaged") for _, reason in report.faults] == [1]
     assert not list((tmp_path / "copy").glob("*.mp4"))
+
+
+@pytest.mark.parametrize("name", ["list.mp4", "list.txt", "list.avi"])
+@pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile 'other.mkv'\n", "#EXTM3U\n#EXTINF:1,\nother.mkv\n"])
+def test_a_video_that_lists_other_files_opens_none(tmp_path, scene, encode, name, text):
+    encode(tmp_path / "other.mkv", scene(3))
+    (tmp_path / name).write_text(text)
+    with pytest.raises(VOSError, match=f"{name}: this video cannot be decoded"):
+        len(VideoFile(tmp_path / name))

@@ -10,6 +10,7 @@ import torch
 from vos_lightning import MAST
 from vos_lightning.cli import main
 from vos_lightning.errors import VOSError
+from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.lightning_cli.checkpoint_settings import checkpoint_settings
 
 
@@ -107,3 +108,44 @@ def test_of_other_tasks_too_only_plain_values_are_taken(save):
     for damaged in ({"kind": "c"}, {"topk": "3"}, []):
         with pytest.raises(VOSError, match="damaged: readout"):
             checkpoint_settings(save(readout=damaged), Foreign)
+
+
+NAMED = {"class_path": "trap.run", "init_args": {}}
+
+
+@pytest.mark.parametrize("option", ["tracking", "width"])
+@pytest.mark.parametrize("value", [NAMED, "trap.run"])
+def test_loading_in_python_imports_nothing_that_a_checkpoint_names(save, tmp_path, monkeypatch, option, value):
+    (tmp_path / "trap.py").write_text("open('ran', 'w')\ndef run(*_, **__): ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    parsers = {"_class_path": "vos_lightning.MAST", "_instantiator": "pytorch_lightning.cli.instantiate_module"}
+    try:
+        loaded = MAST.load_from_checkpoint(save(**parsers, **{option: value}))
+    except VOSError as error:
+        assert str(error).startswith(str(tmp_path / "model.ckpt")), error  # noqa: PT017 - either outcome is safe
+    else:
+        assert loaded.tracking == TrackingSettings()
+    assert not (tmp_path / "ran").exists()
+
+
+class Wider(MAST):
+    """A user's own, trained by a command."""
+
+    def __init__(self, note: str = "", **options):
+        super().__init__(**options)
+        self.note = note
+
+
+def test_a_task_of_the_users_own_gets_what_its_checkpoint_holds(save, tmp_path):
+    parsers = {"_class_path": f"{__name__}.Wider", "_instantiator": "pytorch_lightning.cli.instantiate_module"}
+    loaded = Wider.load_from_checkpoint(save(**parsers, note="mine", feature_dim=64))
+    assert (loaded.note, loaded.hparams["width"]) == ("mine", 0.125)
+
+
+def test_weights_that_do_not_fit_are_refused_by_name(save):
+    path = save(width=0.25)
+    with pytest.raises(VOSError, match=r"model\.ckpt does not hold weights of this MAST: .*size mismatch"):
+        MAST.load_from_checkpoint(path)
+    torch.save({"state_dict": {"a": torch.zeros(1, dtype=torch.complex64)}}, path)
+    with pytest.raises(VOSError, match=r"model\.ckpt is damaged: 'a' is no dense tensor"):
+        MAST.load_from_checkpoint(path)

@@ -18,7 +18,7 @@ CONFIG = {
         "class_path": "vos_lightning.data.SyntheticDataModule",
         "init_args": {"batch_size": 2, "num_workers": 0, "size": [32, 48], "short_side": 32, "crop_size": 32},
     },
-    "trainer": {"accelerator": "cpu", "max_steps": 1, "logger": False, "enable_progress_bar": False},
+    "trainer": {"accelerator": "cpu", "max_steps": 1, "max_epochs": -1, "logger": False, "enable_progress_bar": False},
 }
 CASES = {
     "--trainer.max_stps=3": "did you mean trainer.max_steps?",
@@ -29,6 +29,8 @@ CASES = {
     "--config=model: {init_args: {widht: 3}}": "widht",
     "--config=a: [1, 2": "expected ',' or ']'",
     "--config=nothing.yaml": "nothing.yaml",
+    "--config=trainer: 3": "trainer is 3; expected its options",
+    "--trainer.max_steps=-1": "this one has no end; set trainer.max_steps",
     "--trainer.max_steps=three": "trainer.max_steps: expected int, got three",
     "--model.init_args.width=half": "width: expected float, got half",
     "--model=vos_lightning.MASTT": "has no attribute 'MASTT'",

@@ -21,7 +21,7 @@ def checkpoint(tmp_path, monkeypatch):
     return torch.load("whole.ckpt", weights_only=True)
 
 
-def run(capsys, davis_tree, command, content):
+def run(capsys, davis_tree, command, content, steps=1):
     torch.save(content, "damaged.ckpt")
     frames = davis_tree / "JPEGImages" / "480p" / "synthetic-00007"
     if command == "segment":
@@ -34,7 +34,9 @@ def run(capsys, davis_tree, command, content):
         arguments += [f"--data.init_args.root={root}", "--data.init_args.num_workers=0", "--trainer.accelerator=cpu"]
         arguments += ["--trainer.logger=false", "--trainer.enable_progress_bar=false", "--ckpt_path=damaged.ckpt"]
         small = ["crop_size=32", "short_side=32", "batch_size=2"]
-        arguments += ["--trainer.max_steps=1", *(f"--data.init_args.{one}" for one in small)] * (command == "fit")
+        arguments += [f"--trainer.max_steps={steps}", *(f"--data.init_args.{one}" for one in small)] * (
+            command == "fit"
+        )
     code = main([command, *arguments])
     return code, capsys.readouterr().err.splitlines()[-1:]
 
@@ -92,3 +94,25 @@ def test_the_state_of_a_run_that_is_none_is_answered_in_one_line(checkpoint, dav
     harmless = entry in ("epoch", "optimizer_states") and not value
     assert code == 2 or (code == 0 and harmless)
     assert harmless or "damaged.ckpt" in told[0]
+
+
+STATES_OF_A_RUN = [
+    ("RandomState", "torch", torch.zeros(9, dtype=torch.uint8)),
+    ("RandomState", "torch", "state"),
+    ("RandomState", "numpy", ["PCG64", torch.zeros(1)]),
+    ("RandomState", "python", (3, (1, 2), None)),
+    ("loader", "combined_loader", [{"epoch": 1}]),
+    ("loader", "combined_loader", [{"epoch": -1, "batches": 0}]),
+    ("loader", "combined_loader", [{"epoch": 0, "batches": "all"}]),
+]
+
+
+@pytest.mark.parametrize(("part", "name", "value"), STATES_OF_A_RUN)
+def test_what_a_run_goes_on_from_is_checked(checkpoint, davis_tree, tmp_path, capsys, part, name, value):
+    assert run(capsys, davis_tree, "fit", checkpoint)[0] == 0
+    whole = torch.load(next(tmp_path.rglob("last.ckpt")), weights_only=True)
+    place = whole["callbacks"][part] if part == "RandomState" else whole["loops"]["fit_loop"]["state_dict"]
+    place[name] = value
+    code, told = run(capsys, davis_tree, "fit", whole, steps=2)
+    assert code == 2, told
+    assert "damaged" in told[0]

@@ -1,7 +1,9 @@
 """The project folder: what counts as tracked, what comes back, what survives."""
 
+import errno
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ pytest.importorskip("starlette", reason="needs the studio extra")
 from tests.studio.conftest import FRAMES, HEIGHT, WIDTH, truth
 from vos_lightning.errors import VOSError
 from vos_lightning.io.frames import open_frames
-from vos_lightning.studio.project import Project, VideoObject
+from vos_lightning.studio.project import Project, VideoObject, project_facts
 from vos_lightning.studio.tracking import TrackedMask
 
 SQUARE = VideoObject(1, "square", "#ff0000")
@@ -156,6 +158,16 @@ def test_a_folder_of_something_else_is_left_alone(clip, tmp_path):
     with pytest.raises(VOSError, match=r"thesis\.txt: is a file"):
         Project(tmp_path / "thesis.txt", open_frames(clip))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_folder_that_may_not_be_read_is_named(clip, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    source = open_frames(clip)
+    monkeypatch.setattr(Path, "exists", refuse)  # permissions don't bind root, who may run the tests
+    with pytest.raises(VOSError, match=r"mine: may not be read \(permission denied\)"):
+        project_facts(tmp_path / "mine", source)
 
 
 def test_an_empty_folder_becomes_a_project(clip, tmp_path):

@@ -116,6 +116,8 @@ def test_a_bomb_is_not_unpacked(client):
         ("PUT", "objects", b'{"objects": {}}'),
         ("PUT", "objects", b'{"objects": [{"id": 0, "name": "x", "colour": "#ffffff"}]}'),
         ("PUT", "objects", b'{"objects": [{"id": 1, "name": "x", "colour": "red"}]}'),
+        ("PUT", "objects", b'{"objects": [{"id": 1e999, "name": "x", "colour": "#ffffff"}]}'),
+        ("PUT", "objects", b'{"objects": [{"id": 1, "name": "x", "colour": "#ffffff", "last": 1e999}]}'),
         ("POST", "outline/0", b'{"box": [0, 0, 1]}'),
         ("POST", "outline/0", b'{"box": [5, 5, 6, 6]}'),
         ("POST", "outline/0", b'{"box": [1e999, 0, 50, 50]}'),
@@ -124,6 +126,9 @@ def test_a_bomb_is_not_unpacked(client):
         ("POST", "tracking", b'{"do": "start", "mode": "all"}'),  # nothing given
         ("POST", "tracking", b'{"do": "go on"}'),
         ("POST", "tracking", b"{}"),
+        ("POST", "tracking", b'{"do": "start", "mode": "all", "frame": "next"}'),
+        ("POST", "tracking", b'{"do": "start", "mode": "all", "frame": 1e999}'),
+        ("POST", "tracking", b'{"do": "start", "mode": "all", "frame": 99}'),
         ("POST", "exports", b'{"form": "../x"}'),
         ("POST", "open", b'{"name": "../../etc"}'),
     ],

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,13 +25,14 @@ class RunStart(Callback):
 
     Args:
         checkpoint: that the fit is to go on from, as this rank has found it; None starts anew.
+        check: what the first rank, whose settings a run holds, finds out before it goes on with one; raises `VOSError`.
 
     Raises:
         AllRanksError: another run writes to one of the folders, or the ranks go on from different states.
     """
 
-    def __init__(self, checkpoint: str | None = None) -> None:
-        self.checkpoint = checkpoint
+    def __init__(self, checkpoint: str | None = None, check: Callable[[], None] | None = None) -> None:
+        self.checkpoint, self.check = checkpoint, check
         self._claimed: list[Path] = []
         self._locks: list[FolderLock] = []
 
@@ -63,9 +65,11 @@ class RunStart(Callback):
         self._release()
 
     def _lock(self, trainer: pl.Trainer) -> str | None:
-        """Lock the folders; the reason why not, if not."""
+        """Check, and lock the folders; the reason why not, if not."""
         own = (c.dirpath for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.dirpath)
         try:
+            if self.check is not None:
+                self.check()
             for folder in sorted({os.path.realpath(one) for one in (run_folder(trainer), *own)}):
                 self._locks.append(FolderLock(folder))
         except VOSError as error:

@@ -12,10 +12,11 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the arguments and run; 1 exactly when a file is missing, corrupt or invalid."""
     options = _parser().parse_args(arguments)
     from vos_lightning.data.tools.audit import audit_dataset  # after --help has been answered
-    from vos_lightning.io.files import atomic_path, check_writable
+    from vos_lightning.io.earlier import check_replaceable, is_table_of
+    from vos_lightning.io.files import atomic_path
 
     if options.json is not None:
-        check_writable(options.json)
+        check_replaceable(options.json, lambda content: is_table_of(content, {"root", "problems", "trainable"}))
     report = audit_dataset(options.root, options.format, options.clip_length, options.threads)
     if options.json is not None:
         with atomic_path(options.json) as temporary:

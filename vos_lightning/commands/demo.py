@@ -45,6 +45,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--output", type=Path, default=Path("demo"), metavar="DIR", help="default: demo")
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of training, default: {STEPS}")
     options = parser.parse_args(arguments)
+    if options.steps < 1:
+        raise VOSError(f"--steps is {options.steps}; expected 1 or more")
     run(options.output, options.steps)
     return 0
 

@@ -68,7 +68,7 @@ def evaluate_command(
         _refuse_options("a call without --html", {"--frames": frames})
     if frames is not None and not Path(frames).is_dir():
         raise DatasetNotFoundError(f"{frames}: no such folder; expected {Path(frames).name}/<sequence>/<frame>.jpg")
-    check_outputs(json, csv, html)
+    check_outputs(json=json, csv=csv, html=html)
     seen = SEEN_CATEGORIES
     if train_meta is not None:
         seen = frozenset(entry.category for video in read_metadata(train_meta).values() for entry in video.objects)

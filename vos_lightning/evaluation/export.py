@@ -112,7 +112,7 @@ def check_new(output: Path) -> None:
         VOSError: It is there already, or can't be.
     """
     if os.path.lexists(output):
-        raise VOSError(f"{output}: is there already; remove it or choose another name")
+        raise VOSError(f"{output}: is there already, and nothing is replaced; give a name that is not taken")
     base = next(folder for folder in output.absolute().parents if folder.exists())
     check_writable(base / output.name)
 

@@ -9,26 +9,48 @@ from pathlib import Path
 
 from vos_lightning.errors import VOSError
 from vos_lightning.evaluation.comparison import compare
-from vos_lightning.evaluation.report import Report
-from vos_lightning.io.files import atomic_path, check_writable, is_special
+from vos_lightning.evaluation.report import MEASURES, Report
+from vos_lightning.io.earlier import check_replaceable, is_table_of
+from vos_lightning.io.files import atomic_path, is_special
 from vos_lightning.io.terminal import plain_cell
+
+TITLE = "J&amp;F of "
+"""What the title of a report for the browser begins with."""
 
 _ERRORS = "backslashreplace"
 """Names of files that are no text are escaped."""
 
 
-def check_outputs(*paths: str | Path | None) -> None:
-    """Finds out before the work, not after it, that files can't be written.
+def check_outputs(
+    json: str | Path | None = None, csv: str | Path | None = None, html: str | Path | None = None
+) -> None:
+    """Finds out before the work, not after it, that files can't be written, or hold something else.
 
     Raises:
-        VOSError: One can't be written, or two are the same.
+        VOSError: One can't be written, is there and is no earlier report, or two are the same.
     """
     taken = set[Path]()
-    for path in (Path(path) for path in paths if path is not None):
-        check_writable(path)
-        if path.resolve() in taken and not is_special(path):  # several may go into one pipe
+    for path, is_earlier in ((json, _is_json), (csv, _is_csv), (html, _is_html)):
+        if path is None:
+            continue
+        check_replaceable(path, is_earlier)
+        place = Path(path).resolve()
+        if place in taken and not is_special(Path(path)):  # several may go into one pipe
             raise VOSError(f"{path}: is to hold two of --json, --csv and --html; give each a file of its own")
-        taken.add(path.resolve())
+        taken.add(place)
+
+
+def _is_json(content: bytes) -> bool:
+    return is_table_of(content, {"mean", "per_object"}) or is_table_of(content, {"results", "per_sequence"})
+
+
+def _is_csv(content: bytes) -> bool:
+    names = content.partition(b"\n")[0].decode(errors="replace").strip().split(",")
+    return {"sequence", "object", *MEASURES} <= set(names)
+
+
+def _is_html(content: bytes) -> bool:
+    return f"<title>{TITLE}".encode() in content[:1000]
 
 
 def write_json(path: str | Path, reports: Sequence[Report]) -> None:

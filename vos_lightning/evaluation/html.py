@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vos_lightning.evaluation.chart import Series, chart
 from vos_lightning.evaluation.comparison import DIFFERENCE, Comparison, compare, mean_table, sequence_table
+from vos_lightning.evaluation.files import TITLE
 from vos_lightning.evaluation.pictures import COLOURS, error_picture, find_images
 from vos_lightning.evaluation.report import MEASURES, YOUTUBE_MEASURES, Report, SequenceResult
 from vos_lightning.evaluation.table import Table, counted, number, score_table
@@ -38,7 +39,7 @@ def html_report(reports: Sequence[Report], images: Path | None = None) -> str:
         comparison = compare(reports)
         name, body = ", ".join(comparison.names), _several(comparison, images)
     page = Template(files("vos_lightning.evaluation").joinpath("report.html").read_text(encoding="utf-8"))
-    return page.substitute(title=escape(f"J&F of {name}"), body=body)
+    return page.substitute(title=TITLE + escape(name), body=body)
 
 
 def _single(report: Report, images: Path | None) -> str:

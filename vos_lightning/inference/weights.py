@@ -99,17 +99,6 @@ def save_tracker(path: str | Path, state: dict[str, Tensor], hparams: HParams, t
         file.write_bytes(content)
 
 
-def saved_hparams(path: str | Path) -> HParams:
-    """Hyper-parameters of a Lightning checkpoint, as they are named today.
-
-    Raises:
-        CorruptFileError: it can't be read.
-        VOSError: it is no checkpoint of Lightning.
-    """
-    checkpoint = read_checkpoint(path, "meta")
-    return upgraded(checkpoint.get("hyper_parameters", {}), written_task(checkpoint))[0]
-
-
 def upgraded(hparams: Mapping[str, Any], task: str | None) -> tuple[HParams, str]:
     """Hyper-parameters as they are named today, and the task that they are of.
 
@@ -220,7 +209,7 @@ def _build(state: object, hparams: object, task: str | None, path: Path) -> Trac
     try:
         if not isinstance(hparams, Mapping):
             raise VOSError(f"hyper_parameters are {type(hparams).__name__}")
-        tensors = _dense(state)
+        tensors = dense(state)
         _check_variances(tensors)
         hparams, task = upgraded(hparams, task)
         if task not in _KINDS:
@@ -247,13 +236,17 @@ def _check_variances(state: Mapping[str, Tensor]) -> None:
             raise VOSError(f"{name} holds a negative variance")
 
 
-def _dense(state: object) -> dict[str, Tensor]:
-    """The tensors of a file, once they have proved to be plain numbers in memory."""
+def dense(state: object) -> dict[str, Tensor]:
+    """The tensors of a file, once they have proved to be plain numbers in memory.
+
+    Raises:
+        VOSError: names one that isn't.
+    """
     if not isinstance(state, Mapping):
         raise VOSError(f"state_dict is {type(state).__name__}")
     for name, value in state.items():
         plain = isinstance(name, str) and isinstance(value, Tensor) and value.layout == torch.strided
-        if not plain or value.is_complex() or value.is_quantized or value.device.type != "cpu":
+        if not plain or value.is_complex() or value.is_quantized or value.is_meta:
             raise VOSError(f"{name!r:.60} is no dense tensor of real numbers")
     return dict(state)
 

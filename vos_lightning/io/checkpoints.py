@@ -1,6 +1,7 @@
 """Checkpoint files, read without unpickling anything but tensors and plain values."""
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         VOSError: it is no checkpoint of Lightning.
     """
     try:
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of protocols that it then refuses
+            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CorruptFileError(
             f"{path} is damaged, or holds more than tensors and plain values; what could run code is not read"

@@ -37,6 +37,10 @@ _SKIPPING = frozenset({"h264", "hevc", "mpeg4", "mpeg2video"})
 # from 17 on PyAV scales on all cores unless told otherwise, which costs more than it brings at these sizes
 _SERIAL: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 
+_LISTS = {"concat", "dash", "hls", "image2", "imf", "rtsp", "sdp", "webm_dash_manifest"}
+_FORMATS = ",".join(sorted(av.formats_available - _LISTS))
+"""What a video may be: not a list of other files, which FFmpeg would open, whatever its name ends in."""
+
 
 class VideoFacts(NamedTuple):
     """What opening a video file tells of it, so that opening it again needn't read all its packets."""
@@ -164,7 +168,7 @@ class VideoDecoder:
     def _open(self) -> None:
         try:
             # an absolute path can't be taken for a protocol, as "take:2.mp4" would be
-            self._container: InputContainer = av.open(str(self.path.absolute()))
+            self._container: InputContainer = av.open(str(self.path.absolute()), options={"format_whitelist": _FORMATS})
         except (FFmpegError, OSError, ValueError) as error:
             raise self._unreadable(error) from error
         streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]

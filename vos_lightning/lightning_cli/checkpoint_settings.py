@@ -1,19 +1,15 @@
-"""The options of a model that its checkpoint holds: numbers and choices, read as data and never as names to import."""
+"""The options of a model that its checkpoint holds, for a command: numbers and choices, never names to import."""
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from inspect import signature
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from vos_lightning.callbacks.checkpoints.files import read_checkpoint
-from vos_lightning.errors import CorruptFileError, VOSError
-from vos_lightning.inference.primitives import converted
-from vos_lightning.inference.weights import upgraded, written_task
+from vos_lightning.errors import VOSError
+from vos_lightning.inference.saved_settings import plain_options, saved_settings
+from vos_lightning.inference.weights import HParams
 
 
-def checkpoint_settings(path: Path, task: type) -> dict[str, Any]:
+def checkpoint_settings(path: Path, task: type) -> HParams:
     """Hyper-parameters that a checkpoint holds and that its task saves.
 
     What could name a file or a class is never taken: text belongs to a fixed choice, or it is left out.
@@ -27,20 +23,10 @@ def checkpoint_settings(path: Path, task: type) -> dict[str, Any]:
         CorruptFileError: a hyper-parameter is of a type that the task doesn't have.
     """
     checkpoint = read_checkpoint(path, "meta")
-    settings = checkpoint.get("hyper_parameters", {})
-    if not isinstance(settings, Mapping):
-        raise CorruptFileError(f"{path} is damaged: its hyper-parameters are no table")
-    _check_task(settings.get("_class_path"), task, path)
-    if hasattr(task, "task"):  # of this library
-        settings = upgraded(settings, written_task(checkpoint))[0]
-    types = _saved(task)
-    taken = {name: settings[name] for name in types if name in settings}
-    for name, value in taken.items():
-        try:
-            converted(value, types[name], name)
-        except VOSError as error:
-            raise CorruptFileError(f"{path} is damaged: {error}") from error
-    return taken
+    saved = checkpoint.get("hyper_parameters")
+    _check_task(saved.get("_class_path") if isinstance(saved, Mapping) else None, task, path)
+    plain = plain_options(task)
+    return {name: value for name, value in saved_settings(checkpoint, task, path).items() if name in plain}
 
 
 def _check_task(origin: object, task: type, path: Path) -> None:
@@ -50,19 +36,3 @@ def _check_task(origin: object, task: type, path: Path) -> None:
     package, _, name = str(origin).partition(".")
     if package != task.__module__.partition(".")[0] or name.rpartition(".")[2] != task.__name__:
         raise VOSError(f"{path} is a checkpoint of {origin}, and the model is {task.__name__}; give --model its class")
-
-
-def _saved(task: type) -> dict[str, Any]:
-    """Names and types of the options that a task saves, and whose values can't name files."""
-    types = {name: one.annotation for name, one in signature(task, eval_str=True).parameters.items()}
-    unsaved = getattr(task, "unsaved", ())
-    return {name: hint for name, hint in types.items() if name not in unsaved and _is_plain(hint)}
-
-
-def _is_plain(hint: Any) -> bool:  # noqa: ANN401 - a type annotation
-    """Whether all values of a type are numbers, fixed choices, or lists and tables of these."""
-    if get_origin(hint) is Literal or hint in (bool, int, float, None, NoneType, ...):
-        return True
-    if get_origin(hint) in (Union, UnionType, list, tuple):
-        return all(map(_is_plain, get_args(hint)))
-    return is_dataclass(hint) and all(_is_plain(get_type_hints(hint)[field.name]) for field in fields(hint))

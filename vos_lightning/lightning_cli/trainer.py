@@ -1,6 +1,8 @@
 """LightningCLI with the defaults of this library."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from traceback import walk_tb
@@ -8,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import yaml
+from jsonargparse import Namespace
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.accelerators import CPUAccelerator, CUDAAccelerator, MPSAccelerator
 from pytorch_lightning.callbacks import ModelSummary
@@ -41,6 +44,9 @@ from vos_lightning.tasks.base import TrackingTask
 class TrainerCLI(LightningCLI):
     """LightningCLI with what every run of this library wants: checkpoints, pictures, numbers, progress."""
 
+    # of the run that is gone on with, see `RunStart`
+    check: Callable[[], None] | None = None
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Callbacks that can be set in a config by these names."""
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
@@ -67,6 +73,8 @@ class TrainerCLI(LightningCLI):
         """
         command = self.config["subcommand"]
         config, given = self.config[command], self.given[command]
+        if not isinstance(config["trainer"], Namespace):
+            raise VOSError(f"trainer is {config['trainer']!r:.60}; expected its options, as --print_config shows them")
         place_loggers(config["trainer.logger"], Path(config["trainer.default_root_dir"] or "."))
         named = config.get("ckpt_path") in NAMES
         if named:
@@ -78,8 +86,8 @@ class TrainerCLI(LightningCLI):
         settings = checkpoint_settings(Path(config["ckpt_path"]), _imported(config["model.class_path"]))
         _fill(config.get("model.init_args") or {}, given.get("model.init_args") or {}, settings)
         if named and command == "fit" and not config["accept_changes"]:
-            text = self._parser(command).dump(config, skip_none=False)
-            check_same_settings(Path(config["ckpt_path"]).resolve().parent.parent, yaml.safe_load(text))
+            wanted = yaml.safe_load(self._parser(command).dump(config, skip_none=False))
+            self.check = partial(check_same_settings, Path(config["ckpt_path"]).resolve().parent.parent, wanted)
 
     def _find_checkpoint(self, config: Any, command: str) -> None:  # noqa: ANN401 - a namespace
         """Put the path in the place of `last` or `best`; a fit goes on in that run's folder."""
@@ -162,7 +170,7 @@ class TrainerCLI(LightningCLI):
         plugins = trainer["plugins"] or []
         kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), AtomicCheckpointIO()]
         built = super().instantiate_trainer(**kwargs)
-        start = RunStart(self.config[self.subcommand].get("ckpt_path"))
+        start = RunStart(self.config[self.subcommand].get("ckpt_path"), self.check)
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             start.claim(built)
         built.callbacks.insert(0, start)  # type: ignore[attr-defined]

@@ -138,7 +138,7 @@ class _Routes:
         worker, wish = self.studio.session.worker, await _json(request)
         match wish.get("do"):
             case "start":
-                worker.start(wish.get("mode"), int(wish.get("frame", 0)))  # type: ignore[arg-type]
+                worker.start(wish.get("mode"), self._frame_of(wish))  # type: ignore[arg-type]
             case "go on":
                 worker.resume_interrupted()
             case "pause" | "resume":
@@ -148,6 +148,17 @@ class _Routes:
             case _:
                 raise VOSError("tracking can be asked to start, go on, pause, resume or stop")
         return JSONResponse({})
+
+    def _frame_of(self, wish: dict[str, Any]) -> int:
+        """The frame that a request names, the first one if none.
+
+        Raises:
+            VOSError: there is no such frame.
+        """
+        frame, count = wish.get("frame", 0), self.studio.session.project.num_frames
+        if type(frame) is not int or not 0 <= frame < count:
+            raise VOSError(f"frame is {frame!r:.30}; expected a number from 0 to {count - 1}")
+        return frame
 
     async def export(self, request: Request) -> Response:
         wish = await _json(request)

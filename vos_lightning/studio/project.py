@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from vos_lightning.errors import CorruptFileError, VOSError
+from vos_lightning.errors import CorruptFileError, VOSError, read_error
 from vos_lightning.ids import given_objects, merged_objects, present_ids
 from vos_lightning.inference.directions import halves, merge_directions
 from vos_lightning.io.files import atomic_path
@@ -458,6 +458,14 @@ def project_facts(folder: Path, source: FrameSource) -> dict[str, Any] | None:
     Raises:
         VOSError: it is a file, holds something else, is damaged, or belongs to another video.
     """
+    try:
+        return _read_facts(folder, source)
+    except OSError as error:
+        fault = VOSError(f"{folder}: can't be read ({error.strerror}); choose another --project")
+        raise read_error(folder, error, fault) from error
+
+
+def _read_facts(folder: Path, source: FrameSource) -> dict[str, Any] | None:
     path = folder / "project.json"
     if folder.exists() and not folder.is_dir():
         raise VOSError(f"{folder}: is a file, no folder; choose another --project")
@@ -504,7 +512,7 @@ def object_from(facts: Any) -> VideoObject:  # noqa: ANN401 - JSON of a stranger
             *(None if bound is None else int(bound) for bound in bounds),
         )  # fmt: skip
         bytes.fromhex(one.colour[1:])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise VOSError("this is no object: expected id, name and colour (#rrggbb)") from error
     if len(one.colour) != 7 or one.colour[0] != "#":
         raise VOSError(f"{one.colour!r} is no colour; expected #rrggbb")

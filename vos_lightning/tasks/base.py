@@ -1,11 +1,11 @@
 """What the tracking tasks share: validation by whole sequences, and prediction."""
 
-import inspect
 import sys
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Self
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pytorch_lightning as pl
@@ -17,11 +17,12 @@ from vos_lightning.batches import EvaluationItem, Prediction
 from vos_lightning.errors import VOSError
 from vos_lightning.inference.adaptation import AdapterSettings, adapt_pairs
 from vos_lightning.inference.primitives import from_primitives
+from vos_lightning.inference.saved_settings import read_model
 from vos_lightning.inference.tracking.matches import true_match_share
 from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.inference.tracking.track import Track, as_frame, track
 from vos_lightning.inference.tracking.trackers import Tracker
-from vos_lightning.inference.weights import TASK_KEY, require_finite, saved_hparams
+from vos_lightning.inference.weights import TASK_KEY, require_finite
 from vos_lightning.metrics import JFMeasure, TrueMatches
 
 # Sees each frame of a sequence with its masks: (evaluation item, index of the frame, frame (H, W, 3), ids (H, W)).
@@ -66,15 +67,37 @@ class TrackingTask(pl.LightningModule, ABC):
         """The networks as they are, ready to track."""
 
     @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Self:  # noqa: ANN401 - Lightning's
-        """As Lightning's, also for checkpoints of version 0.1.0, whose hyper-parameters had other names.
+    def load_from_checkpoint(  # type: ignore[override]  # Lightning's takes hyper-parameters from elsewhere, too
+        cls,
+        checkpoint_path: str | Path,
+        map_location: Any = "cpu",  # noqa: ANN401 - torch's
+        strict: bool = True,
+        weights_only: Literal[True] = True,
+        **options: Any,  # noqa: ANN401
+    ) -> Self:
+        """A model as a checkpoint has it, also of version 0.1.0, whose hyper-parameters had other names.
 
-        Options that checkpoints don't hold are not taken from one that does: they could name files.
+        Lightning's own has a parser build what the hyper-parameters name, and imports modules for that; here they are
+        values, checked by their types.
+
+        Args:
+            checkpoint_path: of a checkpoint of this task.
+            map_location: where to put it.
+            strict: all weights must fit.
+            weights_only: nothing else is done here; in the place that Lightning has for it.
+            options: of the task, instead of those that the checkpoint holds.
+
+        Raises:
+            VOSError: the file can't be read, is none of Lightning's, or does not fit the task.
         """
-        saved, options = saved_hparams(checkpoint_path), inspect.signature(cls).parameters
-        kept = {name: saved[name] for name in options if name in saved}
-        kwargs = kept | {name: options[name].default for name in cls.unsaved if name in options} | kwargs
-        return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
+        settings, state = read_model(Path(checkpoint_path), cls, map_location)
+        model = cls(**(settings | options))
+        try:
+            model.load_state_dict(state, strict=strict)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise VOSError(f"{checkpoint_path} does not hold weights of this {cls.__name__}: {reason}") from error
+        return model.to(next(iter(state.values()), torch.tensor(0)).device)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say which task it is."""

@@ -234,7 +234,7 @@ class CTVOS(TrackingTask):
         optimizer = torch.optim.Adam(groups, lr=rate)
         if not self.hparams["cosine"]:
             return optimizer
-        schedule = cosine_schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        schedule = cosine_schedule(optimizer, self.trainer.estimated_stepping_batches)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

@@ -172,7 +172,7 @@ class MAST(TrackingTask):
         """Adam with a learning rate per step."""
         optimizer = torch.optim.Adam(self.encoder.parameters(), lr=self.hparams["learning_rate"])
         if self.hparams["halve_lr_at"] is None:
-            schedule = cosine_schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+            schedule = cosine_schedule(optimizer, self.trainer.estimated_stepping_batches)
         else:
             schedule = halving_schedule(optimizer, self.hparams["halve_lr_at"], self._samples_per_step)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -7,17 +7,26 @@ from collections.abc import Callable, Sequence
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from vos_lightning.errors import VOSError
+
 WARMUP_STEPS = 100
 
 
-def cosine_schedule(optimizer: Optimizer, steps: int) -> LambdaLR:
+def cosine_schedule(optimizer: Optimizer, steps: float) -> LambdaLR:
     """A short linear warm-up, then down to zero along a cosine.
 
     Args:
         optimizer: whose learning rate is scaled.
         steps: of the whole run.
+
+    Raises:
+        VOSError: the run has no end.
     """
-    warmup = min(WARMUP_STEPS, steps // 10)
+    if math.isinf(steps):
+        raise VOSError(
+            "the learning rate falls over the whole run, and this one has no end; set trainer.max_steps or max_epochs"
+        )
+    warmup = min(WARMUP_STEPS, int(steps) // 10)
 
     def factor(step: int) -> float:
         if step < warmup:

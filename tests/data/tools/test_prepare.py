@@ -106,10 +106,6 @@ def test_equal_stems_are_two_copies(make, tmp_path):
     assert prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL).kept == 3
 
 
-def cut(source, copy, make):
-    copy.write_bytes(copy.read_bytes()[:-50])
-
-
 def empty(source, copy, make):
     copy.write_bytes(b"")
 
@@ -122,8 +118,8 @@ def touch(source, copy, make):
     os.utime(source, ns=(1, 1))
 
 
-@pytest.mark.parametrize("change", [cut, empty, replace, touch])
-def test_stale_and_broken_copies_are_written_again(make, tmp_path, change):
+@pytest.mark.parametrize("change", [empty, replace, touch])
+def test_stale_and_empty_copies_are_written_again(make, tmp_path, change):
     sources = [make.video(tmp_path / "in" / name, make.frames(4)) for name in ("a.mp4", "b.mp4")]
     make.folder(tmp_path / "in" / "frames", make.frames(3))
     prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL)
@@ -134,6 +130,45 @@ def test_stale_and_broken_copies_are_written_again(make, tmp_path, change):
     (tmp_path / "in/frames/00001.jpg").unlink()
     assert prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL).written == 1
     assert len(open_frames(tmp_path / "out/frames.mp4")) == 2
+
+
+def cut(copy, make):
+    copy.write_bytes(copy.read_bytes()[:-50])
+
+
+def another(copy, make):
+    make.video(copy, make.frames(5))
+
+
+def link(copy, make):
+    copy.rename(copy.with_name("kept"))
+    copy.symlink_to("kept.mp4")
+
+
+@pytest.mark.parametrize("change", [cut, another, link])
+def test_what_was_not_prepared_is_not_replaced(make, tmp_path, change):
+    sources = [make.video(tmp_path / "in" / name, make.frames(4)) for name in ("a.mp4", "b.mp4")]
+    prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL)
+    change(copy := tmp_path / "out/a.mp4", make)
+    before = copy.is_symlink() or copy.read_bytes()
+    os.utime(sources[0], ns=(1, 1))
+    report = prepare_dataset(tmp_path / "in", tmp_path / "out", encoding=SMALL)
+    assert (report.written, report.kept) == (0, 1)
+    assert "a.mp4: would be replaced, but wasn't prepared" in report.faults[0][1]
+    assert (copy.is_symlink() or copy.read_bytes()) == before
+
+
+@pytest.mark.parametrize("name", ["shard-00000-of-00001.tar", "shards.json"])
+def test_no_file_of_the_users_is_replaced_by_shards(make, tmp_path, name):
+    source = make.video(tmp_path / "in/a.mp4", make.frames(4))
+    prepare_shards(tmp_path / "in", tmp_path / "out", 1, encoding=SMALL)
+    os.utime(source, ns=(1, 1))
+    assert prepare_shards(tmp_path / "in", tmp_path / "out", 1, encoding=SMALL).written == 1
+    os.utime(source, ns=(2, 2))
+    (tmp_path / "out" / name).write_bytes(b"mine")
+    with pytest.raises(VOSError, match=f"{name}: (would be replaced, but|is there already, and)"):
+        prepare_shards(tmp_path / "in", tmp_path / "out", 1, encoding=SMALL)
+    assert (tmp_path / "out" / name).read_bytes() == b"mine"
 
 
 def test_what_a_killed_run_left_is_removed(make, tmp_path):

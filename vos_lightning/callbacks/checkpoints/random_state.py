@@ -8,6 +8,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
+from vos_lightning.errors import CorruptFileError
+
 
 class RandomState(Callback):
     """A resumed run draws what the unbroken one would have drawn: from torch, numpy and `random`.
@@ -33,14 +35,25 @@ class RandomState(Callback):
         self._restored = {name: state_dict[name] for name in ("torch", "cuda", "numpy", "python")}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the generators back to where they were."""
+        """Put the generators back to where they were.
+
+        Raises:
+            CorruptFileError: the checkpoint's states are none.
+        """
         state, self._restored = self._restored, {}
         if not state:
             return
-        torch.set_rng_state(state["torch"].cpu())
-        if len(state["cuda"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all([one.cpu() for one in state["cuda"]])
-        kind, keys, *rest = state["numpy"]
-        np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))
-        version, numbers, gauss = state["python"]
-        random.setstate((version, tuple(numbers), gauss))
+        try:
+            _restore(state)
+        except (RuntimeError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise CorruptFileError(f"the checkpoint is damaged: its state of random generators ({error})") from error
+
+
+def _restore(state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["torch"].cpu())
+    if len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([one.cpu() for one in state["cuda"]])
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))

@@ -11,6 +11,10 @@ from torch.utils.data import DataLoader
 from vos_lightning.batches import ClipBatch
 from vos_lightning.data.clips.sampling import ClipSampler
 from vos_lightning.data.clips.worker_errors import plain_worker_errors
+from vos_lightning.errors import CorruptFileError
+
+# epochs and batches of a run
+_HIGHEST = 1 << 48
 
 
 class ClipLoader(DataLoader[Any]):
@@ -35,10 +39,17 @@ class ClipLoader(DataLoader[Any]):
         return {"epoch": getattr(self.sampler, "epoch", 0), "batches": self._batches}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue after the last batch of `state`, if its epoch is the next one iterated."""
+        """Continue after the last batch of `state`, if its epoch is the next one iterated.
+
+        Raises:
+            CorruptFileError: it is not what `state_dict` gives.
+        """
         if isinstance(self.sampler, ClipSampler):
-            self.sampler.set_epoch(state["epoch"])
-            self.sampler.skip = (state["epoch"], state["batches"] * (self.batch_size or 1))
+            epoch, batches = state.get("epoch", -1), state.get("batches", -1)
+            if not all(type(number) is int and 0 <= number < _HIGHEST for number in (epoch, batches)):
+                raise CorruptFileError(f"the checkpoint is damaged: its data loader is at {state!r:.60}")
+            self.sampler.set_epoch(epoch)
+            self.sampler.skip = (epoch, batches * (self.batch_size or 1))
 
 
 def ignore_foreign_sigterm(worker: int) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import tarfile
 import tempfile
 from collections.abc import Callable
@@ -10,14 +11,18 @@ from typing import NamedTuple
 
 from vos_lightning.data.layouts.names import video_names
 from vos_lightning.data.tools.encoding import Encoding, encode_video
-from vos_lightning.data.tools.output import prepared_folder
+from vos_lightning.data.tools.output import check_prepared, prepared_folder
 from vos_lightning.data.tools.prepare import PrepareReport, size_on_disk, stamp, training_videos
 from vos_lightning.errors import ExhaustedError, VOSError
+from vos_lightning.io.earlier import check_replaceable, is_table_of
 from vos_lightning.io.files import atomic_path
 from vos_lightning.io.frames import open_frames
 from vos_lightning.io.progress import map_files
 
 SHARD_LIST = "shards.json"
+
+# what shards hold as their comment, and no other archive does
+_STAMP = re.compile("[0-9a-f]{40}")
 
 
 class _Video(NamedTuple):
@@ -74,6 +79,7 @@ def prepare_shards(
 
     result = PrepareReport(str(output))
     with prepared_folder(output, encoding, root, paths):
+        check_replaceable(output / SHARD_LIST, lambda content: is_table_of(content, {"shards"}))
         if any(path not in targets for path in output.glob("shard-*.tar")):
             raise VOSError(f"{output}: holds another number of shards than {shards}; choose another folder")
         counts = {}
@@ -99,6 +105,7 @@ def _shard(target: Path, videos: list[_Video], encoding: Encoding) -> _Done:
     """Keep or write one shard."""
     origin = _shard_stamp(videos)
     if _origin(target) != origin:
+        check_prepared(target, _is_shard(target))
         return _write_shard(target, videos, encoding, origin)
     there = _numbers(target)
     faults = []
@@ -143,6 +150,15 @@ def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.uid = entry.gid = entry.mtime = 0
     entry.uname = entry.gname = ""
     return entry
+
+
+def _is_shard(target: Path) -> bool:
+    """Whether a file begins as a shard does, be it cut off later."""
+    try:
+        with tarfile.open(target, "r:") as tar:
+            return _STAMP.fullmatch(tar.pax_headers.get("comment", "")) is not None
+    except (tarfile.TarError, OSError):
+        return False
 
 
 def _write_shard(target: Path, videos: list[_Video], encoding: Encoding, origin: str) -> _Done:

@@ -70,6 +70,20 @@ def copy_path(output: Path, name: str) -> Path:
     return output / folder / f"{last}.mp4"
 
 
+def check_prepared(target: Path, known: bool) -> None:
+    """Refuse to replace what was not prepared.
+
+    Args:
+        target: file to write.
+        known: whether it says of itself that it was prepared.
+
+    Raises:
+        VOSError: it is there, holds something, and isn't known.
+    """
+    if os.path.lexists(target) and not known and not (target.is_file() and not target.stat().st_size):
+        raise VOSError(f"{target}: would be replaced, but wasn't prepared, or is damaged; move it away, or remove it")
+
+
 def _check_apart(output: Path, root: Path, videos: Sequence[Path]) -> None:
     """Raise if a folder is where something is read from."""
     place, source = output.resolve(), root.resolve()

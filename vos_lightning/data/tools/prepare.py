@@ -1,6 +1,7 @@
 """A copy of a dataset that is quick to train on: one small video per video, with key frames close together."""
 
 import errno
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from vos_lightning.data.layouts.index import holds_masks
 from vos_lightning.data.layouts.names import video_names
 from vos_lightning.data.layouts.youtube_vos import frames_folder
 from vos_lightning.data.tools.encoding import Encoding, encode_video
-from vos_lightning.data.tools.output import copy_path, prepared_folder
+from vos_lightning.data.tools.output import check_prepared, copy_path, prepared_folder
 from vos_lightning.errors import ExhaustedError, VOSError
 from vos_lightning.io.files import UnwritableError, atomic_path, list_files, unwritable
 from vos_lightning.io.frame_folder import IMAGE_SUFFIXES
@@ -22,6 +23,9 @@ from vos_lightning.io.frames import open_frames
 from vos_lightning.io.progress import map_files
 
 FORMATS = ("videos", "kinetics", "youtube-vos", "davis")
+
+# what copies hold as their comment, and no other video does
+_STAMP = re.compile("[0-9]+ bytes, [0-9]+ ns")
 
 # why a file can't be written under its name, though others can
 _NAME_FAILS = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
@@ -136,8 +140,10 @@ def prepare_dataset(
 
 def _prepare(path: Path, target: Path, encoding: Encoding) -> tuple[str, int, int, int]:
     source, size, origin = open_frames(path), size_on_disk(path), stamp(path)
-    if _origin(target) == origin:
+    found = _origin(target)
+    if found == origin:
         return "kept", len(source), size, target.stat().st_size
+    check_prepared(target, found is not None and _STAMP.fullmatch(found) is not None)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -153,7 +159,7 @@ def size_on_disk(path: Path) -> int:
 
 
 def stamp(path: Path) -> str:
-    """Size and last change of a video, to tell whether a copy is of it as it is now."""
+    """Size and last change of a video, to tell whether a copy is of it as it is now; it matches `_STAMP`."""
     changes = [file.stat().st_mtime_ns for file in (path, *_files(path)) if file.exists()]
     return f"{size_on_disk(path)} bytes, {max(changes, default=0)} ns"
 
