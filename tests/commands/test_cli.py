@@ -180,6 +180,11 @@ def test_audit_names_the_corrupt_file_and_exits_with_1(capsys, moving_square, tm
     assert "bad.mp4" in out
     (problem,) = json.loads((tmp_path / "audit.json").read_text())["problems"]
     assert problem["kind"] == "corrupt"
+    before = (tmp_path / "good.mp4").read_bytes()
+    code, _, err = run(capsys, "audit", tmp_path, "--format", "videos", "--json", tmp_path / "good.mp4")
+    assert code == 2
+    assert "good.mp4: is there already, and is no earlier report" in err
+    assert (tmp_path / "good.mp4").read_bytes() == before
 
 
 def test_prepare_writes_a_small_copy(capsys, moving_square, tmp_path):

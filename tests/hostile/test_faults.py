@@ -121,17 +121,21 @@ def test_a_checkpoint_on_a_full_disk_keeps_the_old_one(small_disk):
     assert (disk / "last.ckpt").read_bytes() == before
 
 
+COLUMNS = "sequence,object,J&F-Mean,J-Mean,J-Recall,J-Decay,F-Mean,F-Recall,F-Decay\n"
+
+
 @pytest.mark.parametrize("kind", ["json", "csv", "html"])
 def test_a_report_on_a_full_disk_keeps_the_old_one(small_disk, masks, capsys, kind):
     disk = small_disk(8)
     old = disk / f"report.{kind}"
-    old.write_text("old")
+    text = {"json": '{"mean": {}, "per_object": []}', "csv": COLUMNS, "html": "<title>J&amp;F of masks"}[kind]
+    old.write_text(text)
     (disk / "filler").write_bytes(bytes(4000))
     arguments = [masks / "results", "--annotations", masks / "truth", f"--{kind}", old]
     code, err = run(capsys, "evaluate", *arguments)
     assert (code, err.count("\n")) == (2, 1), err
     assert f"report.{kind}: cannot be written (No space left" in err
-    assert old.read_text() == "old"
+    assert old.read_text() == text
     assert sorted(path.name for path in disk.iterdir()) == ["filler", old.name]
 
 

@@ -1,6 +1,6 @@
 """Two machines, as two processes with run folders, caches and copies of the data of their own: what holds for them.
 
-`docs/two_nodes.md` is the table of it.
+`SECURITY.md` has the table of it.
 """
 
 import os
