@@ -25,7 +25,7 @@ from torch.utils._pytree import tree_leaves
 
 from vos_lightning import MAST
 from vos_lightning.functional import attention
-from vos_lightning.functional.attention import batched, window_affinity
+from vos_lightning.functional.attention import batched
 from vos_lightning.inference.tracking.propagator import Propagator
 from vos_lightning.inference.weights import load_tracker
 
@@ -92,8 +92,7 @@ def does_work(func: Any, inputs: Iterable[Tensor], outputs: Iterable[Tensor]) ->
 def as_on_gpus(backend: str) -> Iterator[None]:
     """Local attention in its form for GPUs, by tiles or batched."""
     with ExitStack() as stack:
-        for module in (batched, window_affinity):
-            stack.enter_context(mock.patch.object(module, "on_cpu", return_value=False))
+        stack.enter_context(mock.patch.object(batched, "on_cpu", return_value=False))
         if backend == "tiled":
             stack.enter_context(mock.patch.object(attention, "_pick", return_value="tiled"))
         yield
@@ -174,7 +173,7 @@ def main() -> None:
         options.size, options.objects = (240, 426), [1]
     rows = [frame_row(k, backend, options) for backend in ("tiled", "batched") for k in options.objects]
     if not options.quick:
-        rows.append(step_row("training step, tiled", True))
+        rows.append(step_row("training step", True))
         rows.append(step_row("training step but its attention", False))
     height, width = options.size
     title = f"{width}×{height}, default weights, bfloat16"

@@ -8,6 +8,7 @@ from textwrap import shorten
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities import rank_zero_only
 
+from vos_lightning.allocator import keep_freed_memory
 from vos_lightning.data.clips.worker_errors import dead_worker
 from vos_lightning.errors import VOSError
 from vos_lightning.lightning_cli.class_names import with_import_paths
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.argv[1:] = named  # what processes of other ranks are started with
     guard_configs()
     hide_messages()
+    keep_freed_memory()
     try:
         _run(named)
     except AllRanksError:

@@ -109,11 +109,13 @@ class MAST(TrackingTask):
             seen: what the encoder gets, (B, T, 3, H, W).
             colours: what the features must let copy, (B, T, 1, H, W).
         """
-        features = _encode(self.encoder, seen)
+        # by frames, not by clips: what a frame's features and their gradients are cut from stays in one piece
+        features = _encode(self.encoder, seen.transpose(0, 1)).flatten(0, 1).split(len(seen))
         losses = []
         for t in range(seen.shape[1]):
             others = [i for i in range(seen.shape[1]) if i != t]
-            reconstruction = self._reconstruct(features[:, t], features[:, others], colours[:, others])
+            keys = torch.stack([features[i] for i in others], dim=1)
+            reconstruction = self._reconstruct(features[t], keys, colours[:, others])
             losses.append(reconstruction_loss(reconstruction, colours[:, t]))
         return torch.stack(losses).mean()
 

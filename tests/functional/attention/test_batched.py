@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.functional.attention.attention_cases import SHAPES, random_bias, random_inputs
-from vos_lightning.functional.attention import batched, local_attention, window_affinity
+from vos_lightning.functional.attention import batched, local_attention
 
 
 def compare(inputs, tolerance, **options):
@@ -48,8 +48,7 @@ def test_pieces_of_any_size_give_the_same(limit, value, radius, monkeypatch):
 @pytest.mark.parametrize("radius", [2, (1, 3)])
 def test_what_gpus_compute_is_the_same(radius, monkeypatch):
     """All tiles of a frame at once, on a CPU."""
-    for module in (batched, window_affinity):
-        monkeypatch.setattr(module, "on_cpu", lambda device: False)
+    monkeypatch.setattr(batched, "on_cpu", lambda device: False)
     inputs = random_inputs(1, 2, 4, 3, 20, 27)
     compare(inputs, 1e-9, radius=radius, topk=3, mutual=0.5, bias=random_bias(inputs[1]))
 

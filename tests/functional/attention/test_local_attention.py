@@ -103,7 +103,7 @@ def test_no_gradient_is_computed_for_what_needs_none(backend):
 def test_batches_cut_to_bound_the_memory_give_the_same(monkeypatch):
     inputs = random_inputs(5, 2, 4, 3, 10, 12)
     whole = tiled(*inputs, 2, topk=3)
-    monkeypatch.setattr("vos_lightning.functional.attention.tiled.MAX_SIMILARITIES", 1)
+    monkeypatch.setattr("vos_lightning.functional.attention.blocks.MAX_SIMILARITIES", 1)
     torch.testing.assert_close(tiled(*inputs, 2, topk=3), whole)
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vos_lightning.functional.attention.batched import batched_attention
+from vos_lightning.functional.attention.blocks import block_attention
 from vos_lightning.functional.attention.dense import dense_attention
 from vos_lightning.functional.attention.fused import fused_attention, is_usable
 from vos_lightning.functional.attention.reference import Radii, reference_attention
@@ -50,15 +51,17 @@ def local_attention(
             constants by the gradient.
         topk: keep only the k most similar positions of each query (all references together), None keeps all.
         temperature: divides the similarities, bias included; larger is softer.
-        backend: "reference" is the definition; "tiled" runs anywhere; "batched" takes few operations, for top-k without
-            gradients; "dense" is for whole frames without top-k; "fused" is one compiled kernel for GPUs, without
-            top-k. "auto" takes the dense or the batched one where it can, else the fused one on a GPU, else, or where
-            the kernel does not run, which is warned of once, the tiled one.
+        backend: "reference" is the definition; "tiled" runs anywhere, by tiles or, with gradients or top-k, by larger
+            blocks; "batched" takes few operations, for top-k without gradients; "dense" is for whole frames without
+            top-k; "fused" is one compiled kernel for GPUs, without top-k. "auto" takes the dense or the batched one
+            where it can, else the fused one on a GPU, else, or where the kernel does not run, which is warned of once,
+            the tiled one.
 
     Returns:
         The readout, (B, C, H, W), in the dtype of the values. Computed in float32 (float64 for float64 queries)
         whatever the inputs' dtype and the autocast state, but that "fused" multiplies half-precision inputs, and
-        "batched" those of bfloat16, as they are and adds up in float32.
+        "batched" those of bfloat16, as they are and adds up in float32. Under bfloat16 autocast the products that make
+        "tiled" gradients are of bfloat16 likewise.
 
     Raises:
         ValueError: shapes that do not fit, a negative radius or not one per reference, a negative weight of mutual
@@ -74,6 +77,7 @@ def local_attention(
     """
     radii = _radii(radius, keys)
     _validate(query, keys, values, radii, bias, mutual, topk, temperature)
+    products = _autocast_products(query)
     with torch.autocast(query.device.type, enabled=False):
         learning = torch.is_grad_enabled() and any(
             tensor is not None and tensor.requires_grad for tensor in (query, keys, values, bias)
@@ -100,7 +104,9 @@ def local_attention(
             q, k = _as_channel(q, k, bias.to(dtype))
         if chosen == "dense":
             return dense_attention(q, k, v, temperature).to(values.dtype)
-        return tiled_attention(q / temperature, k, v, radii, topk).to(values.dtype)
+        if learning or topk is not None:
+            return block_attention(q, k, v, radii, topk, temperature, products or dtype).to(values.dtype)
+        return tiled_attention(q / temperature, k, v, radii).to(values.dtype)
 
 
 @torch.no_grad()
@@ -109,6 +115,13 @@ def _largest_similarities(query: Tensor, keys: Tensor, radii: Radii) -> Tensor:
     frames = query[:, None]
     largest = [tiled_maximum(key, frames, (radius,)) for key, radius in zip(keys.unbind(1), radii, strict=True)]
     return torch.stack(largest, dim=1)
+
+
+def _autocast_products(query: Tensor) -> torch.dtype | None:
+    """In what autocast would have products of matrices, where that is bfloat16."""
+    device = query.device.type
+    casts = torch.is_autocast_enabled(device) and query.dtype != torch.float64
+    return torch.bfloat16 if casts and torch.get_autocast_dtype(device) == torch.bfloat16 else None
 
 
 def _precision(query: Tensor) -> torch.dtype:

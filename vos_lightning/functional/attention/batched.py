@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vos_lightning.functional.attention.reference import Radii
-from vos_lightning.functional.attention.window_affinity import on_cpu, top_positions
 
 # Side of a tile, in positions, chosen by timing others on a CPU.
 TILE = 8
@@ -238,7 +237,7 @@ class _Group:
         parts = []
         for first in range(0, self.grid.tiles, tiles):
             some = slice(first, first + tiles)
-            scores, positions = top_positions(self._scores(similarities, added, some), self.grid.column, topk)
+            scores, positions = _top_positions(self._scores(similarities, added, some), self.grid.column, topk)
             parts.append((scores, numbers[starts[chunk, some] + positions]))
         scores, positions = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
         return scores, positions
@@ -336,6 +335,33 @@ def _overlaid(parts: Tensor, step: int) -> Tensor:
     return laid.amax(1)
 
 
+def _top_positions(windows: Tensor, column: int, topk: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each window: (values, positions), (..., k) each, without sorting the rest.
+
+    A window holds columns of equally many keys. The k largest lie in at most k of the rows across these columns, and
+    these rows are the k of largest maximum: one cheap pass finds them, and only their members are sorted.
+    """
+    if topk >= column:
+        return _k_largest(windows, min(topk, windows.shape[-1]))
+    table = windows.unflatten(-1, (-1, column))
+    rows = _k_largest(table.amax(-2), topk)[1]
+    members = table.gather(-1, rows[..., None, :].expand(*table.shape[:-1], topk))
+    values, found = _k_largest(members.flatten(-2), topk)
+    return values, found.div(topk, rounding_mode="floor") * column + rows.gather(-1, found % topk)
+
+
+def _k_largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """(values, positions) of the k largest, unsorted.
+
+    PyTorch's kernel for CPUs takes half the time for rows of 64·k numbers and more, by another way.
+    """
+    missing = 64 * k - values.shape[-1]
+    if on_cpu(values.device) and 0 < missing < 2 * values.shape[-1]:
+        values = F.pad(values, (0, missing), value=-torch.inf)
+    largest, positions = values.topk(k, sorted=False)
+    return largest, positions
+
+
 @lru_cache(maxsize=8)
 def _row_marks(radius: int, rows: int, device: torch.device) -> Tensor:
     """Which rows of a strip lie out of the windows of its rows of queries: `OUTSIDE` or 0, (rows, TILE)."""
@@ -387,6 +413,11 @@ def scratch(name: str, shape: Sequence[int], like: Tensor, dtype: torch.dtype | 
     if buffer is None or len(buffer) < size:
         buffer = _BUFFERS.by_name[name] = torch.empty(size, dtype=torch.uint8)
     return buffer[:size].view(dtype).view(*shape)
+
+
+def on_cpu(device: torch.device) -> bool:
+    """Small pieces that fit the cache, rather than few operations?"""
+    return device.type == "cpu"
 
 
 def _at_a_time(device: torch.device) -> int:

@@ -47,12 +47,6 @@ class Reach:
         seen = self.seen(y0)
         return seen if y0 == 0 else range(self.seen(y0 - self.strip).stop, seen.stop)
 
-    def leaving(self, y0: int) -> range:
-        """Rows that the strip from row y0 sees and the next one doesn't."""
-        seen = self.seen(y0)
-        last = y0 + self.strip >= self.size[0]
-        return seen if last else range(seen.start, self.seen(y0 + self.strip).start)
-
     def runs(self, rows: range) -> Iterator[tuple[slice, slice]]:
         """Cut rows where their slots wrap around: (rows, slots) of each piece."""
         y = rows.start
@@ -136,26 +130,3 @@ class KeyRing(RowRing):
         marks = self.pixels.new_full((reach.strip, reach.slots), self._outside)
         marks[:, rows % reach.slots] = outside.to(marks.dtype) * self._outside
         self.inside[:, -reach.strip :] = marks[:, None, None]
-
-
-class GradientRing(RowRing):
-    """Adds up the gradients of the rows in sight and writes each row out once it leaves.
-
-    Args:
-        frames: what the gradients are of, all references, (B, R, C, H, W).
-        reach: which references, rows and columns.
-
-    Attributes:
-        result: like the frames of these references, complete once the last strip is released.
-    """
-
-    def __init__(self, frames: Tensor, reach: Reach) -> None:
-        super().__init__(frames, frames.shape[2], reach)
-        self.result = torch.empty_like(select(frames, reach))
-
-    def release(self, y0: int) -> None:
-        """Write out the rows that no strip below that from row y0 sees."""
-        for y, slots in self.reach.runs(self.reach.leaving(y0)):
-            finished = self.inside[..., slots]
-            self.result[:, :, :, y] = finished.permute(0, 3, 1, 4, 2)
-            finished.zero_()

@@ -2,14 +2,12 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from vos_lightning.functional.attention.reference import Radii
-from vos_lightning.functional.attention.row_ring import GradientRing, group_by_radius
+from vos_lightning.functional.attention.row_ring import group_by_radius
 from vos_lightning.functional.attention.window_affinity import ReferenceGroup, TileAffinity, fill_affinities
 
 # Rows and columns, chosen by timing others on a CPU: larger tiles compute more similarities outside of the windows,
@@ -18,65 +16,29 @@ TILE = (4, 8)
 # Similarities in memory at a time, in elements; batches are cut accordingly.
 MAX_SIMILARITIES = 2**19
 
-Part = tuple[ReferenceGroup, TileAffinity]
 
-
-class TiledAttention(torch.autograd.Function):
-    """Forward and backward of `local_attention`; the backward pass computes the affinities of each tile again."""
-
-    @staticmethod
-    def forward(ctx: Any, query: Tensor, keys: Tensor, values: Tensor, radii: Radii, topk: int | None) -> Tensor:  # noqa: ANN401, D102
-        batch, _, height, width = query.shape
-        sums = query.new_empty(batch, values.shape[2] + 1, height, width)
-        groups = _group(keys, values, radii)
-        for rows in _strips(height, groups):
-            for columns, parts in _tiles(query, rows, groups, topk):
-                _put_tile(sums, rows, columns, [group.read(tile, columns) for group, tile in parts])
-        norm = sums[:, -1:]
-        output = sums[:, :-1] / norm
-        ctx.save_for_backward(query, keys, values, output, norm)
-        ctx.radii, ctx.topk = radii, topk
-        return output
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401, D102
-        query, keys, values, output, norm = ctx.saved_tensors
-        # softmax' Jacobian needs Σ_j P_ij dP_ij, which equals the output's product with its gradient. Riding along as
-        # the gradient of the appended ones it costs no pass of its own.
-        grad_sums = torch.cat([grad, -(grad * output).sum(1, keepdim=True)], dim=1) / norm
-        grad_query = torch.empty_like(query)
-        groups = _group(keys, values, ctx.radii)
-        key_grads, value_grads = (
-            [GradientRing(frames, group.reach) for group in groups] if needed else []
-            for frames, needed in zip((keys, values), ctx.needs_input_grad[1:3], strict=True)
-        )
-        for rows in _strips(query.shape[2], groups):
-            for columns, parts in _tiles(query, rows, groups, ctx.topk):
-                g, q = _tile(grad_sums, rows, columns), _tile(query, rows, columns)
-                for ring, (_, tile) in zip(value_grads, parts, strict=False):
-                    ring.seen(columns).baddbmm_(g[:, :-1], tile.affinity)
-                _put_tile(grad_query, rows, columns, [group.differentiate(tile, columns, g) for group, tile in parts])
-                for ring, (_, tile) in zip(key_grads, parts, strict=False):
-                    ring.seen(columns).baddbmm_(q, tile.affinity)
-            for ring in (*key_grads, *value_grads):
-                ring.release(rows.start)
-        return grad_query, _collect(key_grads, keys), _collect(value_grads, values), None, None
-
-
-def tiled_attention(query: Tensor, keys: Tensor, values: Tensor, radii: Radii, topk: int | None) -> Tensor:
-    """Local attention by tiles; arguments as in `local_attention`, of one floating dtype, similarities as they are.
+def tiled_attention(query: Tensor, keys: Tensor, values: Tensor, radii: Radii) -> Tensor:
+    """Local attention by tiles, without gradient; arguments as in `local_attention`, similarities as they are.
 
     The batch is cut so that one tile's similarities stay within `MAX_SIMILARITIES`.
     """
     reaches = group_by_radius(radii, (query.shape[2], query.shape[3]), TILE[0])
     per_clip = TILE[0] * TILE[1] * sum((TILE[1] + 2 * reach.radius[1]) * reach.column for reach in reaches)
     batch = max(1, MAX_SIMILARITIES // per_clip)
-    parts = [
-        TiledAttention.apply(*part, radii, topk)  # type: ignore[no-untyped-call]
-        for part in zip(query.split(batch), keys.split(batch), values.split(batch), strict=True)
-    ]
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    parts = zip(query.split(batch), keys.split(batch), values.split(batch), strict=True)
+    return torch.cat([_attend(*part, radii) for part in parts])
+
+
+def _attend(query: Tensor, keys: Tensor, values: Tensor, radii: Radii) -> Tensor:
+    """As `tiled_attention`, the batch at once."""
+    sums = query.new_empty(len(query), values.shape[2] + 1, *query.shape[2:])
+    groups = _group(keys, values, radii)
+    for rows in _strips(query.shape[2], groups):
+        for columns, tiles in _compared_tiles(query, rows, groups):
+            fill_affinities(tiles)
+            read = [group.read(tile, columns) for group, tile in zip(groups, tiles, strict=True)]
+            _put_tile(sums, rows, columns, read)
+    return sums[:, :-1] / sums[:, -1:]
 
 
 def tiled_maximum(query: Tensor, keys: Tensor, radii: Radii) -> Tensor:
@@ -103,15 +65,6 @@ def _strips(height: int, groups: list[ReferenceGroup]) -> Iterator[slice]:
         yield slice(y0, min(y0 + TILE[0], height))
 
 
-def _tiles(
-    query: Tensor, rows: slice, groups: list[ReferenceGroup], topk: int | None
-) -> Iterator[tuple[slice, list[Part]]]:
-    """Query columns of a strip, with the affinities of each tile, not normalised."""
-    for columns, tiles in _compared_tiles(query, rows, groups):
-        fill_affinities(tiles, topk)
-        yield columns, list(zip(groups, tiles, strict=True))
-
-
 def _compared_tiles(
     query: Tensor, rows: slice, groups: list[ReferenceGroup]
 ) -> Iterator[tuple[slice, list[TileAffinity]]]:
@@ -133,24 +86,7 @@ def _pack(query: Tensor, rows: slice) -> Tensor:
     return packed
 
 
-def _tile(frames: Tensor, rows: slice, columns: slice) -> Tensor:
-    """A tile of (B, C, H, W) in the order of its queries, (B, C, queries)."""
-    return frames[:, :, rows, columns].mT.flatten(2)
-
-
 def _put_tile(frames: Tensor, rows: slice, columns: slice, parts: list[Tensor]) -> None:
-    """Write the sum of the groups' parts, each as from `_tile`."""
+    """Write the sum of the groups' parts, each (B, C, queries)."""
     total = parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
     frames[:, :, rows, columns] = total.unflatten(2, (columns.stop - columns.start, -1)).mT
-
-
-def _collect(rings: list[GradientRing], frames: Tensor) -> Tensor | None:
-    """One gradient for the references of all groups."""
-    if not rings:
-        return None
-    if len(rings) == 1:
-        return rings[0].result
-    grad = torch.empty_like(frames)
-    for ring in rings:
-        grad[:, ring.reach.members] = ring.result
-    return grad

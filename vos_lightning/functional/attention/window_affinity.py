@@ -6,7 +6,6 @@ the query's column: the windows of a tile are one strided view, and what is done
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vos_lightning.functional.attention.row_ring import KeyRing, Reach, RowRing, select
@@ -69,74 +68,10 @@ class ReferenceGroup:
         """Affinities times values, (B, C + 1, queries)."""
         return torch.bmm(self.values.seen(columns), tile.affinity.mT)
 
-    def differentiate(self, tile: TileAffinity, columns: slice, grad: Tensor) -> Tensor:
-        """Replace the tile's affinities by the gradient of its similarities.
 
-        Args:
-            tile: as `fill_affinities` left it.
-            columns: of its queries.
-            grad: of what `read` gave, (B, C + 1, queries).
-
-        Returns:
-            The gradient of the queries, (B, D, queries).
-        """
-        torch.bmm(grad.mT, self.values.seen(columns), out=tile.similarity)
-        tile.windows(tile.affinity).mul_(tile.windows(tile.similarity))
-        return torch.bmm(self.keys.seen(columns)[:, : self._features], tile.affinity.mT)
-
-
-def fill_affinities(tiles: list[TileAffinity], topk: int | None) -> None:
+def fill_affinities(tiles: list[TileAffinity]) -> None:
     """Affinities from similarities, 2^(similarity - the query's largest), over all groups together."""
-    if topk is not None:
-        _fill_best(tiles, topk)
-        return
     similarities = [tile.windows(tile.similarity) for tile in tiles]
     largest = torch.cat([s.amax(-1, keepdim=True) for s in similarities], -1).amax(-1, keepdim=True)
     for tile, similarity in zip(tiles, similarities, strict=True):
         torch.sub(similarity, largest, out=tile.windows(tile.affinity)).exp2_()
-
-
-def _fill_best(tiles: list[TileAffinity], topk: int) -> None:
-    """As `fill_affinities`, where all but the k most similar positions of each query get 0."""
-    best = [top_positions(tile.windows(tile.similarity), tile.column, topk) for tile in tiles]
-    values = torch.cat([similarity for similarity, _ in best], -1)
-    if len(best) > 1:
-        kept = values.topk(min(topk, values.shape[-1]), sorted=False).indices
-        values = torch.full_like(values, -torch.inf).scatter_(-1, kept, values.gather(-1, kept))
-    affinities = values.sub_(values.amax(-1, keepdim=True)).exp2_()
-    sizes = [positions.shape[-1] for _, positions in best]
-    for tile, affinity, (_, positions) in zip(tiles, affinities.split(sizes, -1), best, strict=True):
-        tile.affinity.zero_()
-        tile.windows(tile.affinity).scatter_(-1, positions, affinity)
-
-
-def top_positions(windows: Tensor, column: int, topk: int) -> tuple[Tensor, Tensor]:
-    """The k largest of each window: (values, positions), (..., k) each, without sorting the rest.
-
-    A window holds columns of equally many keys. The k largest lie in at most k of the rows across these columns, and
-    these rows are the k of largest maximum: one cheap pass finds them, and only their members are sorted.
-    """
-    if topk >= column:
-        return _largest(windows, min(topk, windows.shape[-1]))
-    table = windows.unflatten(-1, (-1, column))
-    rows = _largest(table.amax(-2), topk)[1]
-    members = table.gather(-1, rows[..., None, :].expand(*table.shape[:-1], topk))
-    values, found = _largest(members.flatten(-2), topk)
-    return values, found.div(topk, rounding_mode="floor") * column + rows.gather(-1, found % topk)
-
-
-def on_cpu(device: torch.device) -> bool:
-    """Small pieces that fit the cache, rather than few operations?"""
-    return device.type == "cpu"
-
-
-def _largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """(values, positions) of the k largest, unsorted.
-
-    PyTorch's kernel for CPUs takes half the time for rows of 64·k numbers and more, by another way.
-    """
-    missing = 64 * k - values.shape[-1]
-    if on_cpu(values.device) and 0 < missing < 2 * values.shape[-1]:
-        values = F.pad(values, (0, missing), value=-torch.inf)
-    largest, positions = values.topk(k, sorted=False)
-    return largest, positions
