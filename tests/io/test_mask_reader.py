@@ -166,6 +166,17 @@ def test_several_pictures_in_one_file_are_refused(places, tmp_path):
         read(tmp_path / "mask.tif")
 
 
+def test_a_tiff_whose_directories_are_damaged_is_named(places, tmp_path):
+    path = tmp_path / "mask.tif"
+    Image.fromarray(places).save(path)
+    data = bytearray(path.read_bytes())
+    entries = int.from_bytes(data[8:10], "little")
+    data[10 + 12 * entries] = 0xFC  # where the next picture's would be: in the midst of the pixels
+    path.write_bytes(data)
+    with pytest.raises(CorruptFileError, match=r"mask\.tif: this mask cannot be decoded"):
+        read(path)
+
+
 def labelme(*shapes, size=(30, 40)):
     return {"version": "5.5.0", "imagePath": "0.jpg", "imageHeight": size[0], "imageWidth": size[1], "shapes": shapes}
 

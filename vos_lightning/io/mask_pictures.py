@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vos_lightning.errors import MaskError
+from vos_lightning.errors import CorruptFileError, MaskError
 from vos_lightning.ids import VOID
 from vos_lightning.io.masks import check_hard_edges, opened_mask
 from vos_lightning.io.palette import DAVIS_PALETTE
 
+_BROKEN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, struct.error)
+"""What Pillow also raises for damaged TIFFs and GIFs."""
 _FORMATS = ("PNG", "BMP", "TIFF", "GIF", "WEBP")
 _DAVIS_IDS = {f"#{DAVIS_PALETTE[3 * i : 3 * i + 3].hex()}": i for i in range(1, VOID + 1)}
 _DARKEST_LEVEL = 32
@@ -78,6 +81,13 @@ def read_picture(path: str | Path) -> Picture:
         CorruptFileError: The file can't be decoded.
         VOSError: There is no such file, or it is too large.
     """
+    try:
+        return _read(path)
+    except _BROKEN as error:
+        raise CorruptFileError(f"{path}: this mask cannot be decoded ({error!r}); replace or remove it") from error
+
+
+def _read(path: str | Path) -> Picture:
     with opened_mask(path) as image:
         _check_format(image, path)
         if image.mode.startswith("I"):
