@@ -1,5 +1,7 @@
 """A checkpoint or safetensors file of CT-VOS tracks wherever one of MAST does."""
 
+from importlib import resources
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from vos_lightning import CTVOS, VideoSegmenter
 from vos_lightning.errors import VOSError
 from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.inference.tracking.trackers import CutoutTracker
-from vos_lightning.inference.weights import load_tracker, save_tracker
+from vos_lightning.inference.weights import SHIPPED, load_tracker, save_tracker
 from vos_lightning.models.cutout_tagging import MatchingSettings
 
 HPARAMS = {
@@ -67,3 +69,14 @@ def test_weights_that_lack_a_part_are_refused_by_name(model, tmp_path):
     torch.save({"state_dict": state, "hyper_parameters": dict(model.hparams)}, tmp_path / "half.ckpt")
     with pytest.raises(VOSError, match=r"half\.ckpt does not hold weights of MAST or CT-VOS"):
         load_tracker(tmp_path / "half.ckpt")
+
+
+def test_the_weights_that_ship_track_as_masts_do_and_fit_the_package(moving_square):
+    tracker = load_tracker("ct_vos")
+    assert isinstance(tracker, CutoutTracker)
+    assert tracker.propagator().reference_encoder is None
+    assert (resources.files("vos_lightning.weights") / SHIPPED["ct_vos"]).stat().st_size < 10 * 2**20
+    frames, truth = moving_square
+    masks = list(VideoSegmenter("ct_vos", device="cpu", precision="float32").segment(frames, truth[0]))
+    overlap = (masks[-1] & truth[-1] > 0).sum() / (masks[-1] | truth[-1] > 0).sum()
+    assert overlap > 0.6

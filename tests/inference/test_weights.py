@@ -109,7 +109,7 @@ def test_the_default_weights_are_there_and_small():
 
 
 def test_unknown_weights_are_refused_by_name():
-    with pytest.raises(VOSError, match="no weights at resnet50: give 'default', 'lab', or a"):
+    with pytest.raises(VOSError, match="no weights at resnet50: give 'default', 'ct_vos', 'lab', or a"):
         load_tracker("resnet50")
 
 

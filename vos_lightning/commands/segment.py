@@ -156,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         "--weights",
         default="default",
         metavar="W",
-        help="'default', 'lab' (matches colours, nothing learned), or a .ckpt or .safetensors file",
+        help="'default' (MAST), 'ct_vos', 'lab' (matches colours, nothing learned), or a .ckpt or .safetensors file",
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, …; auto takes a GPU where there is one")
     parser.add_argument(

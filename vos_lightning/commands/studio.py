@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=int, metavar="N", help="default: 8765, or a free one if that is taken")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen on; default: 127.0.0.1, this machine alone")
     add("--no-browser", action="store_true", help="print the address, open nothing")
-    add("--weights", default="default", metavar="W", help="'default', 'lab', or a .ckpt or .safetensors file")
+    add("--weights", default="default", metavar="W", help="'default', 'ct_vos', 'lab', or a .ckpt or .safetensors file")
     add("--device", default="auto", help="cpu, cuda, cuda:1, …; auto takes a GPU where there is one")
     add("--max-size", type=int, metavar="PIXELS", help="of the network's frames; smaller is faster and coarser")
     return parser

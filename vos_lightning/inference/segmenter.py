@@ -32,8 +32,8 @@ class VideoSegmenter:
     Frames stream: memory does not grow with the length of the video, unless it is adapted to.
 
     Args:
-        weights: "default" (ships with the package), "lab" (matches colours, nothing learned), or a checkpoint or
-            .safetensors file.
+        weights: "default" (MAST) or "ct_vos", which ship with the package, "lab" (matches colours, nothing learned), or
+            a checkpoint or .safetensors file.
         device: "auto" takes a GPU where there is one.
         max_size: frames with a longer side are scaled down to it for the network, in pixels; masks keep the full size.
             None takes the limit that belongs to the weights: 640 for those that ship, none for most others.

@@ -24,7 +24,7 @@ from vos_lightning.models.reconstruction import ReconstructionEncoder
 Network = TypeVar("Network", bound=nn.Module)
 HParams = dict[str, Any]
 
-SHIPPED = {"default": "mast_default.safetensors"}
+SHIPPED = {"default": "mast_default.safetensors", "ct_vos": "ct_vos.safetensors"}
 # Of weights: similarities divided by less leave the range of float32.
 MIN_TEMPERATURE = 1e-4
 # Where a checkpoint says what it holds, beside Lightning's own entries.
