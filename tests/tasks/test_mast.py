@@ -1,5 +1,7 @@
 """MAST in a real Trainer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import pytorch_lightning as pl
@@ -12,6 +14,7 @@ from vos_lightning.errors import VOSError
 from vos_lightning.functional.colour import rgb_to_lab
 from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.io.masks import read_mask
+from vos_lightning.models.chroma_views import ChromaViews
 from vos_lightning.models.colour_mix import ColourMix
 
 SMALL = {"width": 0.125, "feature_dim": 16, "radius": 3}
@@ -203,8 +206,9 @@ def test_masks_are_propagated_as_the_hyper_parameters_say():
     propagator = MAST(**SMALL, tracking=settings).tracker().propagator()
     assert propagator.settings == settings
     assert isinstance(propagator.encoder, ColourMix)
+    assert isinstance(propagator.encoder.encoder, ChromaViews)
     # raw dot products have no scale that colours could share
-    model = MAST(**SMALL, tracking=settings, normalize=False)
+    model = MAST(**SMALL, tracking=replace(settings, chroma_views=False), normalize=False)
     assert model.tracker().propagator().encoder is model.encoder
 
 

@@ -17,6 +17,8 @@ class ReconstructionEncoder(nn.Module):
     """
 
     stride = 4
+    # what it learns from has lost a chroma channel
+    behind_bottleneck = True
 
     def __init__(self, width: float = 1.0, feature_dim: int = 64, normalize: bool = True) -> None:
         super().__init__()

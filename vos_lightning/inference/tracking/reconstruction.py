@@ -11,6 +11,7 @@ from vos_lightning.functional.guided_filter import GuidedUpsampler
 from vos_lightning.inference.tracking.memory_bank import Ids
 from vos_lightning.inference.tracking.propagator import Propagator
 from vos_lightning.inference.tracking.settings import TrackingSettings
+from vos_lightning.models.chroma_views import ChromaViews
 from vos_lightning.models.colour_mix import ColourMix
 from vos_lightning.models.reconstruction import downsample
 
@@ -43,10 +44,8 @@ class ReconstructionPropagator(Propagator):
         self._stride = cast("int", encoder.stride)
         super().__init__(settings, temperature, self._stride)
         self._precision = precision
-        self.encoder = _with_colours(encoder, settings.colour_weight)
-        self.reference_encoder = (
-            None if reference_encoder is None else _with_colours(reference_encoder, settings.colour_weight)
-        )
+        self.encoder = _compared(encoder, settings)
+        self.reference_encoder = None if reference_encoder is None else _compared(reference_encoder, settings)
 
     def _encode(self, lab: Tensor) -> Tensor:
         features: Tensor = self.encoder(lab).to(self._precision)
@@ -115,7 +114,12 @@ class ReconstructionPropagator(Propagator):
         return full
 
 
-def _with_colours(encoder: nn.Module, weight: float) -> nn.Module:
-    """Raw dot products have no scale that colours could share; these have a stride of their own."""
+def _compared(encoder: nn.Module, settings: TrackingSettings) -> nn.Module:
+    """The encoder of what is compared, by the settings.
+
+    Raw dot products have no scale that colours could share; these have a stride of their own.
+    """
+    if settings.chroma_views and getattr(encoder, "behind_bottleneck", False):
+        encoder = ChromaViews(encoder)
     fits = getattr(encoder, "normalize", False) and encoder.stride == ColourMix.stride
-    return ColourMix(encoder, weight) if weight and fits else encoder
+    return ColourMix(encoder, settings.colour_weight) if settings.colour_weight and fits else encoder

@@ -26,6 +26,8 @@ class TrackingSettings:
         max_given: of the frames in which an object's mask was given, the latest so many stay references.
         follow: move older references as far as their objects have moved since, see `motion`; without effect where the
             whole frame is seen.
+        chroma_views: encode each frame without a and without b, as in training, and compare by both, see
+            `ChromaViews`; without effect on encoders that learned from all of Lab.
         colour_weight: share of Lab patches in the similarities, in [0, 1), see `ColourMix`; without effect on features
             that aren't normalised, which have no scale to share.
         mutual_weight: how much less a match counts that is not the best one seen from the reference, see
@@ -48,6 +50,7 @@ class TrackingSettings:
     given_radius: int | None = None
     max_given: int = 2
     follow: bool = True
+    chroma_views: bool = True
     colour_weight: float = 0.4
     mutual_weight: float = 0.5
     edges: bool = True
