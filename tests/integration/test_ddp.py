@@ -68,7 +68,7 @@ def check_two_ranks_equal_one(model, config, unequal_tree, environment, in_this_
     # the same weights on one process: every sequence counts once
     (checkpoint,) = (tmp_path / "two").rglob("last.ckpt")
     (scores,) = _validated(in_this_process, path, checkpoint, tmp_path)
-    assert first["scores"].keys() == {"val/J", "val/F", "val/JF"}
+    assert first["scores"].keys() == {"val/J", "val/F", "val/JF", "val/true_matches"}
     assert first["scores"] == second["scores"] == pytest.approx(scores, abs=1e-6)
     (table,) = (tmp_path / "two").rglob("val_sequences.csv")
     assert [line.split(",")[1] for line in table.read_text().splitlines()[1:]] == [

@@ -144,7 +144,7 @@ def test_mending_a_frame_keeps_it_as_given(serve, look):
     tab.drag((90, 60), (95, 60))
     tab.saved()
     mended = tab.ids()
-    assert tab.evaluate("studio.state.statuses") == "g" + "t" * 5 + "g" + "o" * 5
+    assert tab.evaluate("studio.state.statuses") == "g" + "o" * 5 + "g" + "o" * 5
     tab.page.keyboard.press("t")
     tab.until("/^gt+gt+$/.test(studio.state.statuses)", 60)
     assert (read_mask(server.project / "given" / "00006.png") == mended).all()
