@@ -45,10 +45,10 @@ class Sequel:
         """Masks of all frames (H, W) bool, with what is given so far."""
         masks = [np.zeros_like(mask) for mask in self.truth]
         anchors = [t for t in self.given if self.truth[t].any()]
-        before, after = (*anchors[1:2], None)[0], (*anchors[-2:-1], None)[0]
+        second, last_but_one = (*anchors[1:2], None)[0], (*anchors[-2:-1], None)[0]
         reach: list[tuple[int, int | None, range]] = [
-            (anchors[0], before, range(anchors[0] - 1, -1, -1)),
-            (anchors[-1], after, range(anchors[-1] + 1, len(masks))),
+            (anchors[0], second, range(anchors[0] - 1, -1, -1)),
+            (anchors[-1], last_but_one, range(anchors[-1] + 1, len(masks))),
         ]
         for left, right in pairwise(anchors):
             forward, backward = halves(left, right)
