@@ -1,4 +1,5 @@
 import time
+from pathlib import Path
 
 import pytest
 import torch.distributed as dist
@@ -9,18 +10,20 @@ from vos_lightning.ranks import AllRanksError, gather_soon
 
 def answers(rank, store):
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-    assert gather_soon({"rank": rank}, 60) == [{"rank": 0}, {"rank": 1}]
-    assert gather_soon(["second", rank], 60) == [["second", 0], ["second", 1]]
+    assert gather_soon({"rank": rank}, 1800) == [{"rank": 0}, {"rank": 1}]
+    assert gather_soon(["second", rank], 1800) == [["second", 0], ["second", 1]]
     dist.destroy_process_group()
 
 
 def is_silent(rank, store):
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-    if rank == 1:
-        time.sleep(4)
-    else:
+    told = Path(f"{store}-told")
+    if rank == 0:
         with pytest.raises(AllRanksError, match="rank 1 of 2 gives no answer for 1 seconds"):
             gather_soon(0, 1)
+        told.touch()
+    while not told.exists():
+        time.sleep(0.05)
     dist.destroy_process_group()
 
 

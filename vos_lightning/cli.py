@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.metadata import entry_points
 from io import TextIOWrapper
 
 from vos_lightning.errors import VOSError
@@ -111,6 +112,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _silence_stdout()  # a full disk, a folder that can't be read: the user's to mend as well
         return _fail(str(error))
+
+
+def lightning() -> int:
+    """The command `lightning`: another package's where there is one, which ours must not hide; else `main`."""
+    for one in entry_points(group="console_scripts", name="lightning"):
+        if not one.value.startswith("vos_lightning."):
+            code: int = one.load()()
+            return code
+    return main()
 
 
 def open_standard_streams() -> None:

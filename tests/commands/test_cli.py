@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vos_lightning.cli import COMMANDS, main
+from vos_lightning.cli import COMMANDS, lightning, main
 from vos_lightning.io.frames import VideoFile
 from vos_lightning.io.masks import read_mask, read_palette, write_mask
 from vos_lightning.io.writers import VideoWriter
@@ -55,6 +55,20 @@ def test_unknown_commands_are_answered_in_one_line(capsys):
     assert code == 2
     assert err.count("\n") == 1
     assert "segment" in err
+
+
+def test_the_command_lightning_is_another_package_s_where_there_is_one(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("sys.argv", ["lightning", "--version"])
+    assert lightning() == 0
+    assert capsys.readouterr().out.startswith("vos_lightning ")
+    package = tmp_path / "other-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[console_scripts]\nlightning = other_command:run\n")
+    (tmp_path / "other_command.py").write_text("def run():\n    print('of the other package')\n    return 3\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert lightning() == 3
+    assert capsys.readouterr().out == "of the other package\n"
 
 
 def test_segment_writes_masks_named_after_the_frames(capsys, video, tmp_path):

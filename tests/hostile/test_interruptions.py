@@ -21,12 +21,12 @@ from vos_lightning.io.frames import open_frames
 from vos_lightning.io.masks import write_mask
 
 
-def kill_once(process, started, deadline=240.0):
+def kill_once(process, started):
     """Kill a command as soon as `started()`; it must not have ended before.
 
     A command that is too quick to be caught is no failure of its own.
     """
-    end = time.monotonic() + deadline
+    end = time.monotonic() + 1800
     while not started() and process.poll() is None:
         assert time.monotonic() < end, "it never came that far"
         time.sleep(0.002)

@@ -93,7 +93,7 @@ def test_weights_may_go_into_a_pipe_which_stays_one(model, tmp_path):
     reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()), daemon=True)
     reader.start()
     save_tracker(pipe, model.state_dict(), dict(model.hparams), model.task)
-    reader.join(timeout=30)
+    reader.join(timeout=1800)
     assert pipe.is_fifo()
     (tmp_path / "model.safetensors").write_bytes(received[0])
     load_tracker(tmp_path / "model.safetensors")

@@ -21,8 +21,8 @@ MODEL = {
     "init_args": {"width": 0.125, "feature_dim": 16, "radius": 2, "tracking": {"radius": 3}},
 }
 DATA = {"num_workers": 0, "batch_size": 2, "short_side": 32, "crop_size": 32, "max_gap": 1}
-# seconds, from the start or from the kill
-QUICK = 60
+# seconds, from the start or from the kill: less than torch's half hour, and enough for a slow machine
+QUICK = 1200
 ENDLESS = {"max_epochs": -1, "max_steps": 10**6}
 
 
@@ -69,7 +69,7 @@ class Nodes:
             self.processes.append(self.start(arguments, folder / "output.txt", environment))
 
     def end(self):
-        """Exit codes and outputs, once both have ended; none may go on for longer than a minute."""
+        """Exit codes and outputs, once both have ended; none may wait for the other until torch gives up."""
         deadline = time.monotonic() + QUICK
         for process in self.processes:
             process.join(max(0, deadline - time.monotonic()))

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -21,7 +20,7 @@ from vos_lightning.io import locks
 locks.HEARTBEAT = 0.1
 lock = locks.FolderLock(sys.argv[1])
 print("held", flush=True)
-time.sleep(60)
+time.sleep(3600)
 """
 
 
@@ -81,25 +80,16 @@ def lock_of_another_machine(folder):
 
 
 def test_another_machine_is_known_by_its_heartbeat(tmp_path, monkeypatch):
-    monkeypatch.setattr(locks, "HEARTBEAT", 0.2)
-    path, ended = lock_of_another_machine(tmp_path), threading.Event()
-
-    def beat():
-        while not ended.wait(0.05):
-            os.utime(path)
-
-    thread = threading.Thread(target=beat)
-    thread.start()
-    try:
+    path, sleep = lock_of_another_machine(tmp_path), time.sleep
+    with monkeypatch.context() as patch:
+        patch.setattr(locks.time, "sleep", lambda _: os.utime(path, ns=(0, path.stat().st_mtime_ns + 1)))
         with pytest.raises(FolderInUseError, match="process 1 on elsewhere, since today"):
             FolderLock(tmp_path)
-    finally:
-        ended.set()
-        thread.join()
-    with FolderLock(tmp_path):  # silent for two heartbeats
-        first = path.stat().st_mtime_ns
-        while path.stat().st_mtime_ns == first:  # and this one beats
-            time.sleep(0.05)
+        patch.setattr(locks.time, "sleep", lambda _: patch.setattr(locks, "HEARTBEAT", 0.05))
+        with FolderLock(tmp_path):  # silent for two heartbeats
+            first = path.stat().st_mtime_ns
+            while path.stat().st_mtime_ns == first:  # and this one beats
+                sleep(0.05)
 
 
 def test_a_machine_long_silent_is_not_waited_for(tmp_path, monkeypatch):
@@ -110,8 +100,16 @@ def test_a_machine_long_silent_is_not_waited_for(tmp_path, monkeypatch):
 
 
 def test_without_locks_of_the_system_heartbeats_tell(tmp_path, monkeypatch, holder):
-    monkeypatch.setattr(locks, "HEARTBEAT", 2.0)
+    path, sleep = tmp_path / LOCK_NAME, time.sleep
+
+    def until_it_beats(_):
+        last = path.stat().st_mtime_ns
+        while path.stat().st_mtime_ns == last:
+            sleep(0.05)
+
+    monkeypatch.setattr(locks, "HEARTBEAT", 600.0)
     monkeypatch.setattr(locks, "fcntl", None)
+    monkeypatch.setattr(locks.time, "sleep", until_it_beats)
     with pytest.raises(FolderInUseError, match=f"process {holder.pid}"):
         FolderLock(tmp_path)
 

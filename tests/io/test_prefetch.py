@@ -41,6 +41,8 @@ def test_it_reads_ahead_but_not_too_far():
     items = iter(BackgroundReader(source(), depth=3))
     assert read == []
     assert next(items) == 0
+    while len(read) < 3:
+        time.sleep(0.01)
     time.sleep(0.1)
     assert 3 <= len(read) <= 5
     items.close()

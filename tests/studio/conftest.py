@@ -16,6 +16,8 @@ import pytest
 from PIL import Image
 
 FRAMES, HEIGHT, WIDTH = 12, 72, 108
+# seconds: a slow machine is no fault
+PATIENCE = 1800
 CHROMIUM_FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -67,7 +69,7 @@ class Server:
     def kill(self) -> None:
         """As a power cut would end it."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait()
 
 
 @pytest.fixture
@@ -91,7 +93,7 @@ def serve(clip: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     yield start
     for process in running:
         process.kill()
-        process.wait(10)
+        process.wait()
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +104,7 @@ def chromium() -> Iterator[object]:
     if path is None:
         pytest.skip("needs Chromium: apt-get install chromium")
     with playwright.sync_playwright() as runner:
-        browser = runner.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        browser = runner.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS, timeout=1000 * PATIENCE)
         yield browser
         browser.close()
 
@@ -127,9 +129,9 @@ class Tab:
         """The value of an expression in the page."""
         return self.page.evaluate(f"() => ({expression})")
 
-    def until(self, expression: str, seconds: float = 20) -> None:
+    def until(self, expression: str) -> None:
         """Wait until an expression holds; polling, since the page's policy forbids `eval`."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + PATIENCE
         while not self.evaluate(expression):
             assert time.monotonic() < end, f"never: {expression}; {self.evaluate('document.body.innerText')}"
             self.page.wait_for_timeout(20)
@@ -175,6 +177,7 @@ def look(chromium) -> Iterator[Callable[..., Tab]]:
 
     def open_page(address: str, width: int = 1280, height: int = 800) -> Tab:
         context = chromium.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
+        context.set_default_timeout(1000 * PATIENCE)
         contexts.append(context)
         return Tab(context.new_page(), address)
 

@@ -28,7 +28,7 @@ def test_from_a_box_to_masks_that_are_scored(serve, look, tmp_path):
     tab.saved()
     assert overlap(tab.ids() > 0, truth(0) > 0) > 0.9
     tab.page.click("[data-track=all]")
-    tab.until("/^gt+$/.test(studio.state.statuses)", 60)
+    tab.until("/^gt+$/.test(studio.state.statuses)")
     tab.page.click("#open-exports")
     with tab.page.expect_download() as download:
         tab.page.click("[data-form=masks]")
@@ -103,14 +103,14 @@ def test_killed_while_tracking_and_reopened(serve, look):
     tab.until("studio.state.statuses[0] === 'g'")
     tab.saved()
     tab.page.click("[data-track=forward]")
-    tab.until("(studio.state.statuses.match(/t/g) ?? []).length >= 3", 60)
+    tab.until("(studio.state.statuses.match(/t/g) ?? []).length >= 3")
     server.kill()
     again = look(serve().address)
     assert again.evaluate("studio.state.statuses").startswith("gttt")
     assert again.evaluate("studio.state.objects.length") == 1
     if again.evaluate("studio.state.progress.phase") == "interrupted":  # else it was done already
         again.page.click("[data-do='go on']")
-    again.until("/^gt+$/.test(studio.state.statuses)", 60)
+    again.until("/^gt+$/.test(studio.state.statuses)")
     masks = sorted((server.project / "masks").glob("*.png"))
     assert [read_mask(path).shape for path in masks] == [(HEIGHT, WIDTH)] * (FRAMES - 1)
 
@@ -125,7 +125,7 @@ def test_two_tabs_show_the_same(serve, look):
     two.until("studio.mask.at(40, 35) === 1")
     assert (one.ids() == two.ids()).all()
     two.page.click("[data-track=forward]")
-    one.until("/^gt+$/.test(studio.state.statuses)", 60)
+    one.until("/^gt+$/.test(studio.state.statuses)")
     assert two.evaluate("document.documentElement.scrollWidth") <= 390
 
 
@@ -136,7 +136,7 @@ def test_mending_a_frame_keeps_it_as_given(serve, look):
     tab.until("studio.state.statuses[0] === 'g'")
     tab.saved()
     tab.page.click("[data-track=all]")
-    tab.until("/^gt+$/.test(studio.state.statuses)", 60)
+    tab.until("/^gt+$/.test(studio.state.statuses)")
     for _ in range(6):
         tab.page.keyboard.press("ArrowRight")
     tab.until("studio.state.frame === 6")
@@ -146,7 +146,7 @@ def test_mending_a_frame_keeps_it_as_given(serve, look):
     mended = tab.ids()
     assert tab.evaluate("studio.state.statuses") == "g" + "o" * 5 + "g" + "o" * 5
     tab.page.keyboard.press("t")
-    tab.until("/^gt+gt+$/.test(studio.state.statuses)", 60)
+    tab.until("/^gt+gt+$/.test(studio.state.statuses)")
     assert (read_mask(server.project / "given" / "00006.png") == mended).all()
     tab.until("studio.state.progress.phase === 'idle'")
     assert np.array_equal(tab.ids(), mended)

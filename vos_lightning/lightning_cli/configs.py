@@ -39,7 +39,9 @@ def listing() -> str:
     """The names, each with the first line of its config."""
     first = {name: (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").partition("\n")[0] for name in names()}
     lines = [f"{name:<24} {shorten(line.lstrip('# '), 90, placeholder=' …')}" for name, line in first.items()]
-    return "\n".join([*lines, "", f"They lie in {FOLDER}: copy one to change it, or set options beside its name."])
+    copy = "vos-lightning fit --config mast_videos --print_config=skip_default > my.yaml"
+    lines += ["", f"They lie in {FOLDER}. Set options beside a name, or copy a config out and change it:", f"  {copy}"]
+    return "\n".join(lines)
 
 
 def _path(value: str) -> str:
