@@ -11,6 +11,9 @@ version = release = vos_lightning.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = "vos_lightning"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+smartquotes = False  # quotes of docstrings are those of code
 default_role = "code"  # backticks of docstrings, as of Markdown
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"

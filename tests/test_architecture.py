@@ -102,7 +102,7 @@ def test_packages_have_the_names_that_they_list(path):
 
 def test_the_table_of_equations_names_what_is_there():
     docs = PACKAGE.parent / "docs"
-    rows = re.findall(r"\| `(\w+)` \| \[(\S+)\]\((\S+)\) \|", (docs / "equations.md").read_text(encoding="utf-8"))
+    rows = re.findall(r"\| `(\w+)` in \[(\S+)\]\((\S+)\) \|", (docs / "equations.md").read_text(encoding="utf-8"))
     assert len(rows) > 15
     for name, shown, link in rows:
         path = (docs / link).resolve()
