@@ -1,6 +1,6 @@
 """Make the gallery's pictures: `python docs/gallery.py CLIPS`, CLIPS being a folder of the clips that are named below.
 
-Objects are outlined by the studio from a box, and a stroke where that is not enough, and followed by the default weights.
+The studio outlines objects from a box, and a stroke where that is not enough; the default weights follow them.
 """
 
 import sys
