@@ -1,4 +1,4 @@
-"""The losses of both papers: reconstruction, tags, and the adapter's."""
+"""The losses of both papers (reconstruction, tags, the adapter's), and that of encoders adapted to one video."""
 
 import torch
 import torch.nn.functional as F
@@ -106,3 +106,26 @@ def merge_unknown(logits: Tensor, known: Tensor) -> Tensor:
     joined = torch.cat([torch.ones_like(known[:, :1]), ~known[:, 1:]], dim=1)
     background = logits.masked_fill(~joined, nothing).logsumexp(1, keepdim=True)
     return torch.cat([background, logits[:, 1:].masked_fill(~known[:, 1:], nothing)], dim=1)
+
+
+def label_loss(query: Tensor, asked: Tensor, keys: Tensor, labels: Tensor, temperature: float, cap: float) -> Tensor:
+    """How surely positions of one frame attend to their own label in another.
+
+    Cross entropy of the labels' shares of the attention, capped per position, so that what can't be found doesn't count
+    (and teaches nothing); the mean of each label's mean. 0 where the frames have fewer than two labels in common.
+
+    Args:
+        query: features (D, N).
+        asked: their labels, (N,), each among those of the keys.
+        keys: features (D, M).
+        labels: theirs, (M,).
+        temperature: divides the similarities.
+        cap: in nats.
+    """
+    present = labels.unique()
+    if len(present) < 2:
+        return query.sum() * 0
+    similarity = query.mT @ keys / temperature
+    shares = torch.stack([similarity[:, labels == label].logsumexp(1) for label in present], dim=1)
+    losses = F.cross_entropy(shares, torch.searchsorted(present, asked), reduction="none").clamp(max=cap)
+    return torch.stack([losses[asked == label].mean() for label in asked.unique()]).mean()

@@ -1,17 +1,18 @@
 """Point at objects in a video and follow them: the library's front door."""
 
 import weakref
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vos_lightning.errors import MaskError, VOSError
-from vos_lightning.inference.adaptation import AdapterSettings, adapt_pairs
+from vos_lightning.inference.adaptation import AdapterSettings, EncoderSettings, adapt_encoder, adapt_pairs
+from vos_lightning.inference.adaptation.labelled_frames import LabelledFrames
 from vos_lightning.inference.packed_mask import PackedMask
 from vos_lightning.inference.precision import Precision, usable_precision
 from vos_lightning.inference.prompts import Mask, Prompts
@@ -37,8 +38,10 @@ class VideoSegmenter:
         device: "auto" takes a GPU where there is one.
         max_size: frames with a longer side are scaled down to it for the network, in pixels; masks keep the full size.
             None takes the limit that belongs to the weights: 640 for those that ship, none for most others.
-        adapt: train a network on each video's own masks and take its masks, see `inference.adaptation.adapt`; True
-            takes the preset for the device. The first mask then comes after the training, unless it is "causal".
+        adapt: learn from each video's own masks. True or `EncoderSettings`: the encoder learns what to tell apart in it,
+            and the masks are propagated again with its features; needs frames that can be gone through twice: a path,
+            a list or an array. `AdapterSettings`: a U-Net learns the video (SSVOS §3.3), see
+            `inference.adaptation.adapt`. The first mask comes after the training, unless that is "causal".
         tracking: how masks are read out; None takes the settings that belong to the weights.
         precision: of the network and of similarities, which are added up in float32; "auto" takes bfloat16 where the
             device multiplies it faster, float32 elsewhere. Colours, affinities and masks are float32 in either case.
@@ -65,16 +68,19 @@ class VideoSegmenter:
         weights: str | Path = "default",
         device: str | torch.device = "auto",
         max_size: int | None = None,
-        adapt: bool | AdapterSettings = False,
+        adapt: bool | EncoderSettings | AdapterSettings = False,
         tracking: TrackingSettings | None = None,
         precision: Precision = "auto",
     ) -> None:
-        if not isinstance(adapt, bool | AdapterSettings):
-            raise VOSError(f"adapt is {adapt!r}; expected True, False or AdapterSettings")
+        if not isinstance(adapt, bool | EncoderSettings | AdapterSettings):
+            raise VOSError(f"adapt is {adapt!r}; expected True, False, EncoderSettings or AdapterSettings")
         self.device = usable_device(device)
-        self.adapter = AdapterSettings.preset(self.device) if adapt is True else adapt or None
+        self.adapter = EncoderSettings() if adapt is True else adapt or None
         self.precision = usable_precision(precision, self.device)
-        self._tracker = load_tracker(weights).prepared(self.device, self.precision)
+        self._loaded = load_tracker(weights)
+        if isinstance(self.adapter, EncoderSettings):
+            self._loaded.adapted(lambda encoder, _: encoder)  # refused here, not after a first pass
+        self._tracker = self._loaded.prepared(self.device, self.precision)
         self.tracking = tracking or self._tracker.settings
         if max_size is not None:
             if max_size != int(max_size):
@@ -86,6 +92,30 @@ class VideoSegmenter:
     def tracker(self) -> Track:
         """Follow objects step by step: for frames that come live, out of order, or with masks given as you go."""
         return Track(self._tracker.propagator(self.tracking), self.device)
+
+    def adapted(
+        self, frames: LabelledFrames, settings: EncoderSettings, sequence: str = ""
+    ) -> Callable[[], Track]:
+        """As `tracker`, with an encoder that has learned from frames of the video.
+
+        Args:
+            frames: what is known of it.
+            settings: of the training.
+            sequence: name of the video; part of the seed.
+
+        Raises:
+            VOSError: weights whose encoder can't be adapted.
+        """
+
+        def learn(encoder: nn.Module, temperature: float) -> nn.Module:
+            return adapt_encoder(encoder, frames, temperature, settings, sequence, self.device)
+
+        adapted = self._loaded.adapted(learn).prepared(self.device, self.precision)
+        return lambda: Track(adapted.propagator(self.tracking), self.device)
+
+    def labelled_frames(self, settings: EncoderSettings) -> LabelledFrames:
+        """None so far, for `adapted`."""
+        return LabelledFrames(self._tracker.stride, self.tracking.max_size, settings.max_frames)
 
     def add_object(self, mask: Mask, at: int) -> None:
         """Follow more objects, or correct some, from a later frame on; the tracks of the others stay.
@@ -150,6 +180,8 @@ class VideoSegmenter:
         if not given.masks:
             raise MaskError("no mask was given: pass the first frame's, or add_object for a later one")
         name = sequence or (Path(frames).stem if isinstance(frames, str | Path) else "")
+        if isinstance(self.adapter, EncoderSettings) and iter(source) is source:
+            raise VOSError("adapt goes through the frames twice: give a path, a list or an array, or AdapterSettings")
         if backward and not isinstance(source, FrameSource | Sequence | np.ndarray | Tensor):
             raise VOSError("backward needs frames that can be read in any order: give a path, a list or an array")
         segmentation = Segmentation(self, source, given, name, backward)
@@ -168,19 +200,37 @@ class Segmentation(Iterator[np.ndarray]):
         name: str,
         backward: bool = False,
     ) -> None:
-        given = prompts.masks
-        self._track = segmenter.tracker()
+        given, settings = prompts.masks, segmenter.adapter
+        self._frames, self._backward = frames, backward
         self._prompts = prompts
         self.ended = False
-        pairs = _propagate(self._track, frames, given)
-        if backward:
-            pairs = _with_earlier(pairs, segmenter.tracker(), frames, given)
-        if segmenter.adapter is None:
+        pairs = self._follow(segmenter.tracker)
+        if settings is None:
             self._masks: Iterator[np.ndarray] = (ids for _, ids in pairs)
+        elif isinstance(settings, EncoderSettings):
+            self._masks = self._twice(pairs, segmenter, settings, name)
         else:
             again = None if iter(frames) is frames else map(_as_array, frames, count())
             arrays = ((_as_array(frame, t), ids) for t, (frame, ids) in enumerate(pairs))
-            self._masks = adapt_pairs(arrays, again, given, segmenter.adapter, name, segmenter.device)
+            self._masks = adapt_pairs(arrays, again, given, settings, name, segmenter.device)
+
+    def _follow(self, tracker: Callable[[], Track]) -> Iterator[Pair]:
+        """Frames and their masks."""
+        frames, given = self._frames, self._prompts.masks
+        self._track = tracker()
+        pairs = _propagate(self._track, frames, given)
+        return _with_earlier(pairs, tracker(), frames, given) if self._backward else pairs
+
+    def _twice(
+        self, pairs: Iterator[Pair], segmenter: VideoSegmenter, settings: EncoderSettings, name: str
+    ) -> Iterator[np.ndarray]:
+        """Masks by an encoder that has learned from those of a first pass."""
+        labelled = segmenter.labelled_frames(settings)
+        for t, (frame, ids) in enumerate(pairs):
+            labelled.add(as_frame(frame, t), ids, t in self._prompts.masks)
+        adapted = segmenter.adapted(labelled, settings, name)
+        for _, ids in self._follow(adapted):
+            yield ids
 
     def __next__(self) -> np.ndarray:
         """The next frame's mask."""

@@ -1,12 +1,15 @@
 """Networks ready to track, whatever they are: what the segmenter and the tasks ask of them."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
 
+from vos_lightning.errors import VOSError
 from vos_lightning.inference.tracking.cutout import CutoutPropagator, MendingPropagator
 from vos_lightning.inference.tracking.propagator import Propagator
 from vos_lightning.inference.tracking.reconstruction import ReconstructionPropagator
@@ -24,6 +27,11 @@ class Tracker(ABC):
 
     settings: TrackingSettings
 
+    @property
+    @abstractmethod
+    def stride(self) -> int:
+        """Pixels of the network's input per feature position."""
+
     @abstractmethod
     def prepared(self, device: torch.device, precision: torch.dtype = torch.float32) -> Self:
         """One for inference, with copies of the networks; these stay as they are.
@@ -36,6 +44,17 @@ class Tracker(ABC):
     @abstractmethod
     def propagator(self, settings: TrackingSettings | None = None) -> Propagator:
         """A propagator for one video; other settings than its own may be given."""
+
+    @abstractmethod
+    def adapted(self, learn: Callable[[nn.Module, float], nn.Module]) -> Self:
+        """One whose features are those of another encoder.
+
+        Args:
+            learn: makes it out of this one's, which comes with what divides its similarities.
+
+        Raises:
+            VOSError: there is no encoder whose features are compared with its own.
+        """
 
     @abstractmethod
     def features(self, lab: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,6 +79,11 @@ class ReconstructionTracker(Tracker):
     settings: TrackingSettings
     precision: torch.dtype = torch.float32
 
+    @property
+    def stride(self) -> int:
+        """See the base class."""
+        return cast("int", self.encoder.stride)
+
     def prepared(self, device: torch.device, precision: torch.dtype = torch.float32) -> Self:
         """See the base class."""
         encoder, other = inference_copy(self.encoder, device, precision), self.reference_encoder
@@ -71,6 +95,12 @@ class ReconstructionTracker(Tracker):
         settings = settings or self.settings
         reference_encoder = self.reference_encoder if settings.momentum_encoder else None
         return ReconstructionPropagator(self.encoder, reference_encoder, settings, self.temperature, self.precision)
+
+    def adapted(self, learn: Callable[[nn.Module, float], nn.Module]) -> Self:
+        """See the base class; a momentum encoder would not know of it, and goes."""
+        if not any(True for _ in self.encoder.parameters()):
+            raise VOSError("these weights have nothing that could be adapted; give others, or adapt with the U-Net")
+        return replace(self, encoder=learn(self.encoder, self.temperature), reference_encoder=None)
 
     def features(self, lab: Tensor) -> tuple[Tensor, Tensor]:
         """See the base class; keys are those of the momentum encoder where the settings have it."""
@@ -93,6 +123,11 @@ class CutoutTracker(Tracker):
     settings: TrackingSettings
     precision: torch.dtype = torch.float32
 
+    @property
+    def stride(self) -> int:
+        """See the base class."""
+        return self.network.stride
+
     def prepared(self, device: torch.device, precision: torch.dtype = torch.float32) -> Self:
         """See the base class."""
         return replace(self, network=inference_copy(self.network, device, precision), precision=precision)
@@ -103,6 +138,17 @@ class CutoutTracker(Tracker):
         if not self.network.copy:
             return CutoutPropagator(self.network, settings)
         return MendingPropagator(self.network, self._encodes_alike, settings, self.precision)
+
+    def adapted(self, learn: Callable[[nn.Module, float], nn.Module]) -> Self:
+        """See the base class."""
+        if not self.network.copy or not self._encodes_alike:
+            raise VOSError(
+                "queries and keys of these weights have encoders of their own, which can't be adapted; give weights that "
+                "began as MAST's, such as ct_vos, or adapt with the U-Net"
+            )
+        network = deepcopy(self.network)
+        network.query_encoder = network.key_encoder = learn(self.network.query_encoder, self.network.temperature)
+        return replace(self, network=network)
 
     @property
     def _encodes_alike(self) -> bool:
