@@ -1,6 +1,6 @@
 """J&F of trackers on the sequences of a DAVIS tree, beside copying the first mask.
 
-    python benchmarks/tracking.py ../shared/data/DAVIS-2016-mini --year 2016 --weights lab default my.ckpt
+    python benchmarks/tracking.py ../shared/data/DAVIS-2016-mini --year 2016 --weights lab default my.ckpt [--adapt]
 
 Masks go to --output, one folder per tracker, through the same code as `vos-lightning segment`.
 """
@@ -14,6 +14,7 @@ import numpy as np
 from vos_lightning.commands.segment_video import segment
 from vos_lightning.data import DAVISDataModule
 from vos_lightning.evaluation.scoring import evaluate_folder
+from vos_lightning.inference.adaptation import EncoderSettings
 from vos_lightning.io.frames import open_frames
 from vos_lightning.io.masks import read_mask, write_mask
 
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--weights", nargs="+", default=["lab", "default"])
     parser.add_argument("--sequences", nargs="+", help="default: the validation split")
     parser.add_argument("--max-size", type=int)
+    parser.add_argument("--adapt", action="store_true", help="let encoders learn from each sequence's own masks")
     parser.add_argument("--output", type=Path, default=Path("runs/tracking"))
     options = parser.parse_args(arguments)
     data = DAVISDataModule(str(options.root), year=options.year, sequences=options.sequences)
@@ -36,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table: dict[str, Means] = {}
     for number, weights in enumerate(["copy", *options.weights]):
         folder = options.output / f"{number}-{Path(weights).stem}"
-        speed = [_track(item, masks, folder, weights, options.max_size) for item in data.val_dataloader()]
+        settings = {"max_size": options.max_size, "adapter": EncoderSettings() if options.adapt else None}
+        speed = [_track(item, masks, folder, weights, settings) for item in data.val_dataloader()]
         report = evaluate_folder(folder, masks, f"davis{options.year}")
         table[weights] = _means(report.to_dict()["per_object"])
         if weights != "copy":
@@ -44,12 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _print(table)
 
 
-def _track(item: dict, masks: Path, folder: Path, weights: str, max_size: int | None) -> tuple[int, float]:
+def _track(item: dict, masks: Path, folder: Path, weights: str, settings: dict) -> tuple[int, float]:
     """Masks of one sequence: (frames, seconds)."""
     first = masks / item["sequence"] / f"{item['frames'].names[0]}.png"
     output = folder / item["sequence"]
     if weights != "copy":
-        written = segment(item["frames"].path, first, output, weights=weights, max_size=max_size)
+        written = segment(item["frames"].path, first, output, weights=weights, **settings)
         return len(written.names), written.seconds
     output.mkdir(parents=True, exist_ok=True)
     for name in open_frames(item["frames"].path).names:

@@ -27,9 +27,17 @@ def video(moving_square, tmp_path):
     return ["segment", str(tmp_path / "video"), "--mask", first, "--output", output, "--weights", "lab"]
 
 
-@pytest.mark.parametrize("flags", [["--adapt-steps=2"], ["--adapt-steps=2", "--adapt-causal"], ["--adapt-seconds=0"]])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--adapt-unet", "--adapt-steps=2"],
+        ["--adapt-unet", "--adapt-steps=2", "--adapt-causal"],
+        ["--adapt-unet", "--adapt-seconds=0"],
+        ["--adapt", "--adapt-steps=2", "--weights=default"],
+    ],
+)
 def test_adapt_writes_a_mask_for_every_frame(video, moving_square, tmp_path, flags):
-    assert main([*video, "--device=cpu", "--adapt", *flags]) == 0
+    assert main([*video, "--device=cpu", *flags]) == 0
     masks = [read_mask(tmp_path / "out" / f"{t}.png") for t in range(6)]
     assert np.array_equal(masks[0], moving_square[1][0])
     assert set(np.unique(masks)) <= {0, 9}
@@ -37,15 +45,25 @@ def test_adapt_writes_a_mask_for_every_frame(video, moving_square, tmp_path, fla
 
 def test_flags_change_the_preset_of_the_device(video):
     options = command._parser().parse_args(
-        [*video[1:], "--device=cpu", "--adapt", "--adapt-seconds=7", "--adapt-causal"]
+        [*video[1:], "--device=cpu", "--adapt-unet", "--adapt-seconds=7", "--adapt-causal"]
     )
     settings = command._adapter(options)
     assert (settings.seconds, settings.mode, settings.size) == (7, "causal", CPU_SETTINGS.size)
 
 
-def test_a_budget_without_adapt_is_refused(video, capsys):
-    assert main([*video, "--adapt-steps=5"]) == 2
-    assert "add --adapt" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (["--adapt-steps=5"], "add --adapt or --adapt-unet"),
+        (["--adapt", "--adapt-seconds=5"], "add --adapt-unet"),
+        (["--adapt", "--adapt-causal"], "add --adapt-unet"),
+        (["--adapt", "--adapt-unet"], "give one"),
+        (["--adapt"], "nothing that could be adapted"),
+    ],
+)
+def test_flags_of_adaptation_that_do_not_fit_are_refused(video, capsys, flags, reason):
+    assert main([*video, *flags]) == 2
+    assert reason in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -305,7 +323,7 @@ def test_a_live_source_ends_with_its_limit_or_with_ctrl_c(video, moving_square, 
 
 def test_a_live_source_is_not_adapted_to(video, tmp_path, capsys):
     assert main([video[0], "77", *video[2:], "--backward"]) == 2
-    assert "77: is live, and --adapt and --backward need a whole video" in capsys.readouterr().err
+    assert "77: is live, and --adapt, --adapt-unet and --backward need a whole video" in capsys.readouterr().err
 
 
 def test_what_was_written_is_named_and_a_pipe_hears_of_it_before(video, tmp_path, capsys):

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from vos_lightning.commands.segment_video import OVERLAY, Drawing, result_names, segment
 from vos_lightning.errors import VOSError
-from vos_lightning.inference.adaptation import AdapterSettings
+from vos_lightning.inference.adaptation import AdapterSettings, EncoderSettings
 from vos_lightning.inference.precision import Precision, usable_precision
 from vos_lightning.inference.segmenter import usable_device
 from vos_lightning.io.files import list_files
@@ -175,16 +175,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--adapt",
         action="store_true",
-        help="train a network on this video's own masks, minutes on a CPU, and take its masks: mends drift",
+        help="learn from this video's own masks what to tell apart in it, and propagate again: better masks for about "
+        "three times the time",
     )
+    parser.add_argument("--adapt-steps", type=_positive, metavar="N", help="training steps, 80 by default")
     parser.add_argument(
-        "--adapt-steps", type=_positive, metavar="N", help="training steps, 200 by default; more fit the errors too"
+        "--adapt-unet",
+        action="store_true",
+        help="instead train SSVOS' U-Net on the masks, for 200 steps by default, and combine its masks with them",
     )
-    parser.add_argument("--adapt-seconds", type=float, metavar="S", help="train no longer than this")
+    parser.add_argument("--adapt-seconds", type=float, metavar="S", help="train the U-Net no longer than this")
     parser.add_argument(
         "--adapt-causal",
         action="store_true",
-        help="adapt while the masks come, from earlier frames only; --adapt-steps are then of each refresh",
+        help="adapt the U-Net while the masks come, from earlier frames only; --adapt-steps are then of each refresh",
     )
     parser.add_argument(
         "--overlay",
@@ -212,20 +216,26 @@ def _drawing(options: argparse.Namespace) -> Drawing | None:
     return None
 
 
-def _adapter(options: argparse.Namespace) -> AdapterSettings | None:
-    """The device's preset with what the flags change.
+def _adapter(options: argparse.Namespace) -> EncoderSettings | AdapterSettings | None:
+    """What the flags ask for.
 
     Raises:
-        VOSError: flags of adaptation without it.
+        VOSError: flags without the one that they refine.
     """
-    changes: dict[str, Any] = {"seconds": options.adapt_seconds, "mode": "causal" if options.adapt_causal else None}
-    if options.adapt_steps is not None:
-        changes |= {"steps": options.adapt_steps, "refresh_steps": options.adapt_steps}
-    changes = {name: value for name, value in changes.items() if value is not None}
-    if options.adapt:
+    steps, seconds = options.adapt_steps, options.adapt_seconds
+    if options.adapt_unet:
+        if options.adapt:
+            raise VOSError("--adapt and --adapt-unet are two ways to adapt; give one")
+        changes: dict[str, Any] = {"seconds": seconds, "mode": "causal" if options.adapt_causal else None}
+        changes |= {"steps": steps, "refresh_steps": steps}
+        changes = {name: value for name, value in changes.items() if value is not None}
         return replace(AdapterSettings.preset(usable_device(options.device)), **changes)
-    if changes:
-        raise VOSError("--adapt-steps, --adapt-seconds and --adapt-causal say how to adapt; add --adapt")
+    if seconds is not None or options.adapt_causal:
+        raise VOSError("--adapt-seconds and --adapt-causal are the U-Net's; add --adapt-unet")
+    if options.adapt:
+        return EncoderSettings() if steps is None else EncoderSettings(steps=steps)
+    if steps is not None:
+        raise VOSError("--adapt-steps says how to adapt; add --adapt or --adapt-unet")
     return None
 
 

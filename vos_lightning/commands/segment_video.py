@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from vos_lightning.errors import VOSError
-from vos_lightning.inference.adaptation import AdapterSettings
+from vos_lightning.inference.adaptation import AdapterSettings, EncoderSettings
 from vos_lightning.inference.segmenter import VideoSegmenter
 from vos_lightning.inference.tracking.track import require_frames
 from vos_lightning.io.frames import Frame, FrameSource, open_frames
@@ -67,7 +67,7 @@ def segment(
     output: Path,
     *,
     drawing: Drawing | None = None,
-    adapter: AdapterSettings | None = None,
+    adapter: EncoderSettings | AdapterSettings | None = None,
     backward: bool = False,
     live_frames: int = 10_000,
     bar: Progress | None = None,
@@ -92,7 +92,7 @@ def segment(
     prompts = masks if isinstance(masks, Mapping) else {0: masks}
     live = is_live(str(video))
     if live and (adapter or backward):
-        raise VOSError(f"{video}: is live, and --adapt and --backward need a whole video; leave them out")
+        raise VOSError(f"{video}: is live, and --adapt, --adapt-unet and --backward need a whole video; leave them out")
     _check_apart(output, *([] if live else [Path(video)]), *prompts.values())
     segmenter = VideoSegmenter(adapt=adapter or False, **settings)
     with ExitStack() as stack:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vos_lightning.errors import MaskError, VOSError
 from vos_lightning.inference.adaptation import AdapterSettings, EncoderSettings, adapt_encoder, adapt_pairs
@@ -38,9 +38,9 @@ class VideoSegmenter:
         device: "auto" takes a GPU where there is one.
         max_size: frames with a longer side are scaled down to it for the network, in pixels; masks keep the full size.
             None takes the limit that belongs to the weights: 640 for those that ship, none for most others.
-        adapt: learn from each video's own masks. True or `EncoderSettings`: the encoder learns what to tell apart in it,
-            and the masks are propagated again with its features; needs frames that can be gone through twice: a path,
-            a list or an array. `AdapterSettings`: a U-Net learns the video (SSVOS §3.3), see
+        adapt: learn from each video's own masks. True or `EncoderSettings`: the encoder learns what to tell apart, and
+            the masks are propagated again with its features; needs frames that can be gone through twice: a path, a
+            list or an array. `AdapterSettings`: a U-Net learns the video (SSVOS §3.3), see
             `inference.adaptation.adapt`. The first mask comes after the training, unless that is "causal".
         tracking: how masks are read out; None takes the settings that belong to the weights.
         precision: of the network and of similarities, which are added up in float32; "auto" takes bfloat16 where the
@@ -79,7 +79,7 @@ class VideoSegmenter:
         self.precision = usable_precision(precision, self.device)
         self._loaded = load_tracker(weights)
         if isinstance(self.adapter, EncoderSettings):
-            self._loaded.adapted(lambda encoder, _: encoder)  # refused here, not after a first pass
+            self._loaded.adaptable()  # refused here, not after a first pass
         self._tracker = self._loaded.prepared(self.device, self.precision)
         self.tracking = tracking or self._tracker.settings
         if max_size is not None:
@@ -95,8 +95,8 @@ class VideoSegmenter:
 
     def adapted(
         self, frames: LabelledFrames, settings: EncoderSettings, sequence: str = ""
-    ) -> Callable[[], Track]:
-        """As `tracker`, with an encoder that has learned from frames of the video.
+    ) -> Callable[[], Track] | None:
+        """As `tracker`, with an encoder that has learned from frames of the video; None if they have little to teach.
 
         Args:
             frames: what is known of it.
@@ -106,11 +106,11 @@ class VideoSegmenter:
         Raises:
             VOSError: weights whose encoder can't be adapted.
         """
-
-        def learn(encoder: nn.Module, temperature: float) -> nn.Module:
-            return adapt_encoder(encoder, frames, temperature, settings, sequence, self.device)
-
-        adapted = self._loaded.adapted(learn).prepared(self.device, self.precision)
+        encoder, temperature = self._loaded.adaptable()
+        learned = adapt_encoder(encoder, frames, temperature, settings, sequence, self.device)
+        if learned is None:
+            return None
+        adapted = self._loaded.adapted(learned).prepared(self.device, self.precision)
         return lambda: Track(adapted.propagator(self.tracking), self.device)
 
     def labelled_frames(self, settings: EncoderSettings) -> LabelledFrames:
@@ -225,12 +225,12 @@ class Segmentation(Iterator[np.ndarray]):
         self, pairs: Iterator[Pair], segmenter: VideoSegmenter, settings: EncoderSettings, name: str
     ) -> Iterator[np.ndarray]:
         """Masks by an encoder that has learned from those of a first pass."""
-        labelled = segmenter.labelled_frames(settings)
+        labelled, first = segmenter.labelled_frames(settings), []
         for t, (frame, ids) in enumerate(pairs):
             labelled.add(as_frame(frame, t), ids, t in self._prompts.masks)
-        adapted = segmenter.adapted(labelled, settings, name)
-        for _, ids in self._follow(adapted):
-            yield ids
+            first.append(PackedMask(ids))
+        tracker = segmenter.adapted(labelled, settings, name)
+        yield from (one.ids() for one in first) if tracker is None else (ids for _, ids in self._follow(tracker))
 
     def __next__(self) -> np.ndarray:
         """The next frame's mask."""

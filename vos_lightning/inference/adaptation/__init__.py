@@ -9,7 +9,15 @@ if TYPE_CHECKING:
     from vos_lightning.inference.adaptation.sequence import adapt, adapt_pairs
     from vos_lightning.inference.adaptation.settings import CPU_SETTINGS, PAPER_SETTINGS, AdapterSettings
 
-__all__ = ["CPU_SETTINGS", "PAPER_SETTINGS", "AdapterSettings", "EncoderSettings", "adapt", "adapt_encoder", "adapt_pairs"]
+__all__ = [
+    "CPU_SETTINGS",
+    "PAPER_SETTINGS",
+    "AdapterSettings",
+    "EncoderSettings",
+    "adapt",
+    "adapt_encoder",
+    "adapt_pairs",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__,

@@ -19,6 +19,7 @@ from vos_lightning.functional.losses import label_loss
 from vos_lightning.inference.adaptation.labelled_frames import UNKNOWN, LabelledFrame, LabelledFrames
 
 WARM_UP = 5  # steps
+MEASURED = 16  # pairs
 JITTER = 4  # positions that a crop lies off its object's centre
 
 
@@ -32,6 +33,8 @@ class EncoderSettings:
         crop: side of the crops in feature positions; they lie around an object.
         queries: positions of each label that are asked in a step.
         cap: of a position's loss, in nats: what can't be found counts no more than this.
+        min_loss: in nats. An encoder that explains the masks with a smaller loss is left as it is: more would teach it
+            their errors.
         given_share: of the pairs, how many have a frame whose mask was given.
         reach: of the others, how many kept frames lie between the two at most.
         max_frames: number of frames kept for training; of longer videos an even share.
@@ -43,9 +46,10 @@ class EncoderSettings:
 
     steps: int = 80
     learning_rate: float = 2e-4
-    crop: int = 64
+    crop: int = 48
     queries: int = 1024
     cap: float = 1.0
+    min_loss: float = 0.12
     given_share: float = 0.5
     reach: int = 20
     max_frames: int = 128
@@ -59,6 +63,8 @@ class EncoderSettings:
         for name in ("learning_rate", "cap"):
             if not getattr(self, name) > 0:
                 raise VOSError(f"encoder adaptation: {name} is {getattr(self, name)}; expected a number above 0")
+        if not self.min_loss >= 0:
+            raise VOSError(f"encoder adaptation: min_loss is {self.min_loss}; expected 0 or more")
         if not 0 <= self.given_share <= 1:
             raise VOSError(f"encoder adaptation: given_share is {self.given_share}; expected 0 to 1")
 
@@ -70,8 +76,8 @@ def adapt_encoder(
     settings: EncoderSettings,
     sequence: str = "",
     device: str | torch.device = "cpu",
-) -> nn.Module:
-    """A copy of an encoder that has learned from the frames; the encoder itself where they hold nothing to learn.
+) -> nn.Module | None:
+    """A copy of an encoder that has learned from the frames; None where they have little to teach it.
 
     Can be called in inference mode; no global random state is read or changed.
 
@@ -85,16 +91,20 @@ def adapt_encoder(
         device: where it learns.
     """
     if not any(len(frame.labels.unique()) > 1 for frame in frames):
-        return encoder
-    with torch.inference_mode(False), torch.enable_grad():
+        return None
+    device = torch.device(device)
+    # whatever the caller is in the middle of
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
         learner = _copy(encoder).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if _mean_loss(learner, _Pairs(frames, settings, sequence), temperature, device) < settings.min_loss:
+            return None
         pairs = _Pairs(frames, settings, sequence)
         optimizer = torch.optim.Adam(learner.parameters(), lr=settings.learning_rate)
         for step in range(settings.steps):
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * _share_of_rate(step, settings.steps)
             optimizer.zero_grad()
-            _loss(learner, pairs, temperature, torch.device(device)).backward()  # type: ignore[no-untyped-call]
+            _loss(learner, pairs, temperature, device).backward()
             optimizer.step()
     adapted: nn.Module = learner.requires_grad_(False)
     return adapted
@@ -106,6 +116,11 @@ def _copy(encoder: nn.Module) -> nn.Module:
     # parameters that were loaded in inference mode can't learn
     copied.load_state_dict({name: value.clone() for name, value in encoder.state_dict().items()}, assign=True)
     return copied.requires_grad_(True)
+
+
+def _mean_loss(encoder: nn.Module, pairs: "_Pairs", temperature: float, device: torch.device) -> float:
+    with torch.no_grad():
+        return sum(_loss(encoder, pairs, temperature, device).item() for _ in range(MEASURED)) / MEASURED
 
 
 def _share_of_rate(step: int, steps: int) -> float:
@@ -174,7 +189,14 @@ def _loss(learner: nn.Module, pairs: _Pairs, temperature: float, device: torch.d
         known = flat[j] != UNKNOWN
         asked = _asked(flat[i], flat[j][known].unique(), pairs)
         losses.append(
-            label_loss(features[i][:, asked], flat[i][asked], features[j][:, known], flat[j][known], temperature, pairs.settings.cap)
+            label_loss(
+                features[i][:, asked],
+                flat[i][asked],
+                features[j][:, known],
+                flat[j][known],
+                temperature,
+                pairs.settings.cap,
+            )
         )
     return torch.stack(losses).mean()
 

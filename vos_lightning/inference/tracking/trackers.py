@@ -1,7 +1,6 @@
 """Networks ready to track, whatever they are: what the segmenter and the tasks ask of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Self, cast
@@ -46,15 +45,16 @@ class Tracker(ABC):
         """A propagator for one video; other settings than its own may be given."""
 
     @abstractmethod
-    def adapted(self, learn: Callable[[nn.Module, float], nn.Module]) -> Self:
-        """One whose features are those of another encoder.
-
-        Args:
-            learn: makes it out of this one's, which comes with what divides its similarities.
+    def adaptable(self) -> tuple[nn.Module, float]:
+        """The encoder of queries and keys, and what divides their similarities.
 
         Raises:
-            VOSError: there is no encoder whose features are compared with its own.
+            VOSError: there is none that learns.
         """
+
+    @abstractmethod
+    def adapted(self, encoder: nn.Module) -> Self:
+        """One with another encoder in the place of the one that is `adaptable`."""
 
     @abstractmethod
     def features(self, lab: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,11 +96,15 @@ class ReconstructionTracker(Tracker):
         reference_encoder = self.reference_encoder if settings.momentum_encoder else None
         return ReconstructionPropagator(self.encoder, reference_encoder, settings, self.temperature, self.precision)
 
-    def adapted(self, learn: Callable[[nn.Module, float], nn.Module]) -> Self:
-        """See the base class; a momentum encoder would not know of it, and goes."""
+    def adaptable(self) -> tuple[nn.Module, float]:
+        """See the base class."""
         if not any(True for _ in self.encoder.parameters()):
             raise VOSError("these weights have nothing that could be adapted; give others, or adapt with the U-Net")
-        return replace(self, encoder=learn(self.encoder, self.temperature), reference_encoder=None)
+        return self.encoder, self.temperature
+
+    def adapted(self, encoder: nn.Module) -> Self:
+        """See the base class; a momentum encoder would not know of it, and goes."""
+        return replace(self, encoder=encoder, reference_encoder=None)
 
     def features(self, lab: Tensor) -> tuple[Tensor, Tensor]:
         """See the base class; keys are those of the momentum encoder where the settings have it."""
@@ -139,15 +143,19 @@ class CutoutTracker(Tracker):
             return CutoutPropagator(self.network, settings)
         return MendingPropagator(self.network, self._encodes_alike, settings, self.precision)
 
-    def adapted(self, learn: Callable[[nn.Module, float], nn.Module]) -> Self:
+    def adaptable(self) -> tuple[nn.Module, float]:
         """See the base class."""
         if not self.network.copy or not self._encodes_alike:
             raise VOSError(
-                "queries and keys of these weights have encoders of their own, which can't be adapted; give weights that "
-                "began as MAST's, such as ct_vos, or adapt with the U-Net"
+                "queries and keys of these weights have encoders of their own, which can't be adapted; give weights "
+                "that began as MAST's, such as ct_vos, or adapt with the U-Net"
             )
+        return self.network.query_encoder, self.network.temperature
+
+    def adapted(self, encoder: nn.Module) -> Self:
+        """See the base class."""
         network = deepcopy(self.network)
-        network.query_encoder = network.key_encoder = learn(self.network.query_encoder, self.network.temperature)
+        network.query_encoder = network.key_encoder = encoder
         return replace(self, network=network)
 
     @property
