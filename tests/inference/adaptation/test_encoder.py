@@ -110,8 +110,10 @@ def weights(encoder):
 
 def test_without_an_object_there_is_nothing_to_learn(moving_square, encoder):
     frames, truth = moving_square
-    nothing = labelled(frames, truth * 0)
-    assert adapt_encoder(encoder, nothing, 0.05, FEW) is None
+    assert adapt_encoder(encoder, labelled(frames, truth * 0), 0.05, FEW) is None
+    dot = truth * 0
+    dot[:, 20, 20] = 9  # too small for a position of its own
+    assert adapt_encoder(encoder, labelled(frames, dot), 0.05, FEW) is None
 
 
 def test_masks_that_the_encoder_explains_stay(moving_square, encoder):

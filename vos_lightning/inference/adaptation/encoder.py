@@ -90,7 +90,7 @@ def adapt_encoder(
         sequence: name of the video; part of the seed.
         device: where it learns.
     """
-    if not any(len(frame.labels.unique()) > 1 for frame in frames):
+    if not any(_objects(frame.labels) for frame in frames):
         return None
     device = torch.device(device)
     # whatever the caller is in the middle of
