@@ -108,11 +108,14 @@ def merge_unknown(logits: Tensor, known: Tensor) -> Tensor:
     return torch.cat([background, logits[:, 1:].masked_fill(~known[:, 1:], nothing)], dim=1)
 
 
-def label_loss(query: Tensor, asked: Tensor, keys: Tensor, labels: Tensor, temperature: float, cap: float) -> Tensor:
+def label_loss(
+    query: Tensor, asked: Tensor, keys: Tensor, labels: Tensor, temperature: float, least: float, cap: float
+) -> Tensor:
     """How surely positions of one frame attend to their own label in another.
 
-    Cross entropy of the labels' shares of the attention, capped per position, so that what can't be found doesn't count
-    (and teaches nothing); the mean of each label's mean. 0 where the frames have fewer than two labels in common.
+    Cross entropy of the labels' shares of the attention, between two bounds per position beyond which it teaches
+    nothing: what is found well enough need not be found better, and what can't be found has no counterpart. The mean of
+    each label's mean; 0 where the keys have fewer than two labels.
 
     Args:
         query: features (D, N).
@@ -120,12 +123,13 @@ def label_loss(query: Tensor, asked: Tensor, keys: Tensor, labels: Tensor, tempe
         keys: features (D, M).
         labels: theirs, (M,).
         temperature: divides the similarities.
-        cap: in nats.
+        least: of a position, in nats.
+        cap: likewise, at most.
     """
     present = labels.unique()
     if len(present) < 2:
         return query.sum() * 0
     similarity = query.mT @ keys / temperature
     shares = torch.stack([similarity[:, labels == label].logsumexp(1) for label in present], dim=1)
-    losses = F.cross_entropy(shares, torch.searchsorted(present, asked), reduction="none").clamp(max=cap)
+    losses = F.cross_entropy(shares, torch.searchsorted(present, asked), reduction="none").clamp(least, cap)
     return torch.stack([losses[asked == label].mean() for label in asked.unique()]).mean()

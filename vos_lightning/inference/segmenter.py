@@ -96,7 +96,7 @@ class VideoSegmenter:
     def adapted(
         self, frames: LabelledFrames, settings: EncoderSettings, sequence: str = ""
     ) -> Callable[[], Track] | None:
-        """As `tracker`, with an encoder that has learned from frames of the video; None if they have little to teach.
+        """As `tracker`, with an encoder that has learned from frames of the video; None if they show no object.
 
         Args:
             frames: what is known of it.

@@ -19,7 +19,6 @@ from vos_lightning.functional.losses import label_loss
 from vos_lightning.inference.adaptation.labelled_frames import UNKNOWN, LabelledFrame, LabelledFrames
 
 WARM_UP = 5  # steps
-MEASURED = 16  # pairs
 JITTER = 4  # positions that a crop lies off its object's centre
 
 
@@ -32,9 +31,9 @@ class EncoderSettings:
         learning_rate: of Adam, the largest; it falls to 0 as a cosine.
         crop: side of the crops in feature positions; they lie around an object.
         queries: positions of each label that are asked in a step.
+        enough: a position's share of attention on its own label, in (0, 1), that need not grow. Beyond it, features
+            would be alike all over an object, and its contour uncertain.
         cap: of a position's loss, in nats: what can't be found counts no more than this.
-        min_loss: in nats. An encoder that explains the masks with a smaller loss is left as it is: more would teach it
-            their errors.
         given_share: of the pairs, how many have a frame whose mask was given.
         reach: of the others, how many kept frames lie between the two at most.
         max_frames: number of frames kept for training; of longer videos an even share.
@@ -48,8 +47,8 @@ class EncoderSettings:
     learning_rate: float = 2e-4
     crop: int = 48
     queries: int = 1024
+    enough: float = 0.8
     cap: float = 1.0
-    min_loss: float = 0.12
     given_share: float = 0.5
     reach: int = 20
     max_frames: int = 128
@@ -63,8 +62,8 @@ class EncoderSettings:
         for name in ("learning_rate", "cap"):
             if not getattr(self, name) > 0:
                 raise VOSError(f"encoder adaptation: {name} is {getattr(self, name)}; expected a number above 0")
-        if not self.min_loss >= 0:
-            raise VOSError(f"encoder adaptation: min_loss is {self.min_loss}; expected 0 or more")
+        if not 0 < self.enough < 1:
+            raise VOSError(f"encoder adaptation: enough is {self.enough}; expected a share between 0 and 1")
         if not 0 <= self.given_share <= 1:
             raise VOSError(f"encoder adaptation: given_share is {self.given_share}; expected 0 to 1")
 
@@ -77,7 +76,7 @@ def adapt_encoder(
     sequence: str = "",
     device: str | torch.device = "cpu",
 ) -> nn.Module | None:
-    """A copy of an encoder that has learned from the frames; None where they have little to teach it.
+    """A copy of an encoder that has learned from the frames; None where they show no object.
 
     Can be called in inference mode; no global random state is read or changed.
 
@@ -96,8 +95,6 @@ def adapt_encoder(
     # whatever the caller is in the middle of
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
         learner = _copy(encoder).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if _mean_loss(learner, _Pairs(frames, settings, sequence), temperature, device) < settings.min_loss:
-            return None
         pairs = _Pairs(frames, settings, sequence)
         optimizer = torch.optim.Adam(learner.parameters(), lr=settings.learning_rate)
         for step in range(settings.steps):
@@ -116,11 +113,6 @@ def _copy(encoder: nn.Module) -> nn.Module:
     # parameters that were loaded in inference mode can't learn
     copied.load_state_dict({name: value.clone() for name, value in encoder.state_dict().items()}, assign=True)
     return copied.requires_grad_(True)
-
-
-def _mean_loss(encoder: nn.Module, pairs: "_Pairs", temperature: float, device: torch.device) -> float:
-    with torch.no_grad():
-        return sum(_loss(encoder, pairs, temperature, device).item() for _ in range(MEASURED)) / MEASURED
 
 
 def _share_of_rate(step: int, steps: int) -> float:
@@ -195,6 +187,7 @@ def _loss(learner: nn.Module, pairs: _Pairs, temperature: float, device: torch.d
                 features[j][:, known],
                 flat[j][known],
                 temperature,
+                -math.log(pairs.settings.enough),
                 pairs.settings.cap,
             )
         )
