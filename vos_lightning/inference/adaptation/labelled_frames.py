@@ -29,6 +29,11 @@ class LabelledFrame(NamedTuple):
     labels: Tensor
     given: bool
 
+    @property
+    def objects(self) -> list[int]:
+        """Ids that some position has."""
+        return [i for i in self.labels.unique().tolist() if i not in (0, UNKNOWN)]
+
     def lab(self, corner: tuple[int, int], size: int, stride: int) -> Tensor:
         """A crop of `size` positions (or all there are) from a corner, as Lab (3, size * stride, size * stride)."""
         y, x = (stride * start for start in corner)
