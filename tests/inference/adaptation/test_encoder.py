@@ -31,8 +31,8 @@ def encoder():
 
 def test_cells_have_the_label_that_four_fifths_of_their_pixels_have():
     generator = np.random.default_rng(0)
-    ids = generator.choice([0, 3, 250], size=(24, 32)).astype(np.uint8)
-    ids[:12, :16] = np.where(generator.random((12, 16)) < 0.9, 3, 250)
+    ids = generator.choice([0, 3, 255], size=(24, 32)).astype(np.uint8)
+    ids[:12, :16] = np.where(generator.random((12, 16)) < 0.9, 3, 255)
     found = cell_labels(torch.from_numpy(ids), 4)
     for y in range(6):
         for x in range(8):
@@ -116,6 +116,14 @@ def test_without_an_object_there_is_nothing_to_learn(moving_square, encoder):
     dot = truth * 0
     dot[:, 20, 20] = 9  # too small for a position of its own
     assert adapt_encoder(encoder, labelled(frames, dot), 0.05, FEW) is None
+
+
+def test_255_is_an_object_too(moving_square, encoder):
+    frames, truth = moving_square
+    learned = [
+        adapt_encoder(encoder, labelled(frames, np.where(truth, i, 0).astype(np.uint8)), 0.05, FEW) for i in (9, 255)
+    ]
+    assert torch.equal(*map(weights, learned))
 
 
 def test_masks_stay_where_nothing_was_learned(moving_square):

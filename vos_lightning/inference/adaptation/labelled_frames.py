@@ -11,7 +11,7 @@ from vos_lightning.functional.colour import rgb_to_lab
 from vos_lightning.inference.packed_mask import Ids
 from vos_lightning.inference.tracking.network_frames import NetworkFrames
 
-UNKNOWN = 255
+UNKNOWN = -1  # no id, of which 255 is one
 # Of a cell's pixels, how many have to be of one label; positions on a contour have none.
 AGREEMENT = 0.8
 
@@ -21,7 +21,7 @@ class LabelledFrame(NamedTuple):
 
     Attributes:
         image: RGB uint8 (3, H', W'), as the network sees it.
-        labels: uint8 (H' / stride, W' / stride): ids, 0 background, `UNKNOWN` where several meet.
+        labels: int16 (H' / stride, W' / stride): ids, 0 background, `UNKNOWN` where several meet.
         given: whether its mask was given.
     """
 
@@ -93,4 +93,4 @@ def cell_labels(ids: Tensor, stride: int) -> Tensor:
     cells = F.pixel_unshuffle(ids[None].float(), stride).sort(dim=0).values
     middle = cells[len(cells) // 2]
     agree = (cells == middle).float().mean(0) >= AGREEMENT
-    return torch.where(agree, middle, UNKNOWN).to(torch.uint8)
+    return torch.where(agree, middle, UNKNOWN).to(torch.int16)
