@@ -15,8 +15,9 @@ from vos_lightning.io import locks
 from vos_lightning.io.locks import LOCK_NAME, FolderInUseError, FolderLock
 
 HOLD = """
-import sys, time
+import signal, sys, time
 from vos_lightning.io import locks
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 locks.HEARTBEAT = 0.1
 lock = locks.FolderLock(sys.argv[1])
 print("held", flush=True)

@@ -23,6 +23,8 @@ _ASIDES = (
     r"Given value type: .*",
     r"Given value: Namespace.*",
 )
+# A logger's package is missing, in words of Lightning and of Python.
+_NO_LOGGER = re.compile(r"(?:Requirement '|Neither `|No module named ')(wandb|tensorboard)")
 # Of a message in characters: jsonargparse repeats whole configs.
 _LONGEST = 400
 
@@ -49,11 +51,13 @@ class OneLineParser(LightningArgumentParser):
 
 
 def one_line(message: str) -> str:
-    """The cause out of a message of jsonargparse.
+    """The cause out of a message of jsonargparse or Lightning.
 
     >>> one_line("trainer.max_steps: Expected a <class 'int'>. Got value: three")
     'trainer.max_steps: expected int, got three'
     """
+    if missing := _NO_LOGGER.search(message):
+        return f"{missing[1]} is not installed; pip install 'vos_lightning[{missing[1]}]'"
     lines = [line.strip() for line in message.splitlines()]
     kept = [line for line in lines if line and not any(re.fullmatch(aside, line) for aside in _ASIDES)]
     text = " ".join(kept or lines).removeprefix("- ")

@@ -13,6 +13,7 @@ _WARNINGS = (
     "Total length of `list` across ranks is zero.*",
     "Precision .* is not supported by the model summary.*",
     "Checkpoint directory .* exists and is not empty.*",
+    ".*`tensorboardX` has been removed as a dependency.*",  # logs go to CSV files unless TensorBoard is installed
     "Grad strides do not match bucket view strides.*",
     r".*use `self.log\('(val|test)/.*sync_dist=True.*",  # torchmetrics has gathered the ranks' rows already
     "The dirpath has changed from.*",  # a new run from another's checkpoint, as was asked for

@@ -113,11 +113,6 @@ class TrainerCLI(LightningCLI):
         """
         try:
             super().instantiate_classes()
-        except ModuleNotFoundError as error:
-            for extra in ("wandb", "tensorboard"):
-                if extra in str(error).lower():
-                    raise VOSError(f"{extra} is not installed; pip install 'vos_lightning[{extra}]'") from error
-            raise VOSError(one_line(str(error))) from error
         except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
             raise VOSError(one_line(str(error))) from error
 
