@@ -29,8 +29,8 @@ class GuidedUpsampler:
         self._mean = self._box(self._guide)
         products = self._guide[:, None] * self._guide  # (3, 3, h, w)
         covariance = self._box(products.flatten(0, 1)).view_as(products) - self._mean[:, None] * self._mean
-        identity = torch.eye(3, device=lab.device)
-        self._inverse = torch.linalg.inv(covariance.permute(2, 3, 0, 1) + eps * identity)  # (h, w, 3, 3)
+        covariance.diagonal().add_(eps)
+        self._inverse = torch.linalg.inv(covariance.permute(2, 3, 0, 1))  # (h, w, 3, 3)
 
     def __call__(self, probs: Tensor) -> Tensor:
         """Probabilities at the grid's size -> at the frame's.

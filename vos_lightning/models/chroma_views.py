@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from vos_lightning.functional.colour import drop_chroma
+# Lab as `drop_chroma` leaves it, without a and without b.
+_VIEWS = ((1.5, 0.0, 1.5), (1.5, 1.5, 0.0))
 
 
 class ChromaViews(nn.Module):
@@ -24,8 +25,7 @@ class ChromaViews(nn.Module):
 
     def forward(self, lab: Tensor) -> Tensor:
         """Lab in [-1, 1], (B, 3, H, W) -> features (B, 2 D, H / stride, W / stride)."""
-        dropped = torch.tensor([1, 2]).repeat_interleave(len(lab))
-        views = drop_chroma(lab.repeat(2, 1, 1, 1)[:, None], dropped)[:, 0]
+        views = (lab.new_tensor(_VIEWS)[:, None, :, None, None] * lab).flatten(0, 1)
         features: Tensor = self.encoder(views.contiguous(memory_format=torch.channels_last))
         both: Tensor = torch.cat(features.chunk(2), dim=1) * 0.5**0.5
         return both

@@ -97,9 +97,8 @@ def _pack_queries(query: Tensor) -> Tensor:
     packed[..., channels] = 1
     packed[..., channels + 1] = OUTSIDE
     # a constant changes no softmax
-    packed[:height, :width, channels + 1] = (
-        -query.float().square().sum(0).mean() if query.dtype == torch.bfloat16 else 0
-    )
+    squares = torch.linalg.vector_norm(query, dtype=torch.float32) ** 2 if query.dtype == torch.bfloat16 else 0
+    packed[:height, :width, channels + 1] = squares / -(height * width)
     packed[..., -TILE:].unflatten(0, (-1, TILE)).diagonal(dim1=1, dim2=3).fill_(1)
     tiles = packed.unflatten(1, (-1, TILE)).unflatten(0, (-1, TILE))  # (strips, rows, tiles, columns, D')
     queries: Tensor = tiles.permute(0, 2, 3, 1, 4).flatten(2, 3)

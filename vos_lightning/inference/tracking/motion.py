@@ -6,6 +6,7 @@ motion-aware windows), and the window stays narrow.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import zip_longest
 
 import torch
@@ -27,10 +28,15 @@ def centres(masks: Tensor) -> list[list[Centre | None]]:
     Args:
         masks: soft, (R, K, h, w).
     """
-    seen = (masks > 0.5).float()
-    rows, columns = (torch.arange(length, device=masks.device, dtype=seen.dtype) for length in masks.shape[-2:])
-    sums = torch.stack([seen.sum((2, 3)), (seen.sum(3) * rows).sum(2), (seen.sum(2) * columns).sum(2)], dim=-1)
+    sums = (masks > 0.5).flatten(2).float() @ _moments((masks.shape[2], masks.shape[3]), masks.device)
     return [[(y / mass, x / mass) if mass else None for mass, y, x in frame] for frame in sums.tolist()]
+
+
+@lru_cache(maxsize=8)
+def _moments(size: tuple[int, int], device: torch.device) -> Tensor:
+    """1, row and column of each position, (h · w, 3)."""
+    rows, columns = torch.meshgrid(*(torch.arange(length, dtype=torch.float32) for length in size), indexing="ij")
+    return torch.stack([torch.ones_like(rows), rows, columns], dim=-1).flatten(0, 1).to(device)
 
 
 def seen_last(masks: Tensor, before: Sequence[Centre | None]) -> list[Centre | None]:
@@ -112,11 +118,12 @@ def move_references(
     moved_keys = by_position.index_select(0, flat).unflatten(0, places.shape).permute(0, 3, 1, 2)
     index = places.flatten(1)[:, None].expand(-1, values.shape[2], -1)
     moved_values = values[0].index_select(0, chosen).flatten(2).gather(2, index).unflatten(2, (height, width))
-    bias = torch.where(inside, 0.0, OUT_OF_FRAME).to(values.dtype)
+    bias = (~inside * OUT_OF_FRAME).to(values.dtype)
     return moved_keys[None], (moved_values * inside[:, None])[None], bias[None]
 
 
 def _sources(shifts: Tensor, length: int) -> tuple[Tensor, Tensor]:
     """Where positions along one axis come from, and whether that is in the frame: (R',) -> (R', length)."""
     source = torch.arange(length, device=shifts.device) - shifts[:, None]
-    return source.clamp(0, length - 1), (source >= 0) & (source < length)
+    inside = source.clamp(0, length - 1)
+    return inside, source == inside

@@ -62,7 +62,7 @@ class Propagator(ABC):
         size = (frame.shape[-2], frame.shape[-1])
         if not self.objects.ids and not given:
             return torch.zeros(size, dtype=torch.uint8, device=frame.device)
-        lab = rgb_to_lab(self._frames.fit(frame[None].float() / 255))
+        lab = rgb_to_lab(self._frames.fit(frame[None] / 255))
         query = self._encode(lab)
         state = self._predict(query) if self.objects.ids else self._nothing(query)
         ids = self._to_ids(state, lab, size)

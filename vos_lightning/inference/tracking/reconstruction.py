@@ -74,7 +74,8 @@ class ReconstructionPropagator(Propagator):
         return probs
 
     def _select(self, stored: Tensor, members: list[int]) -> tuple[Tensor, Tensor]:
-        values = stored[:, :, [0, *(k + 1 for k in members)]]
+        some = len(members) < len(self.objects)
+        values = stored[:, :, [0, *(k + 1 for k in members)]] if some else stored
         return values, values[:, :, 1:]
 
     def _put(self, state: Tensor, shares: Tensor, is_given: Tensor, new: int) -> Tensor:
@@ -100,7 +101,7 @@ class ReconstructionPropagator(Propagator):
             highest, winner = probs.max(0)
             ids = torch.where(highest > best, numbers[some][winner], ids)
             best = torch.maximum(best, highest)
-        return torch.where(odds * best > rest, ids, 0).to(torch.uint8)
+        return ids.masked_fill_(odds * best <= rest, 0)
 
     def _drawn(self, probs: Tensor, lab: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Probabilities (K, h, w) at the size of the network's frame (1, 3, H', W'), few objects at a time."""

@@ -17,5 +17,5 @@ def expected_region_similarity(probs: Tensor) -> Tensor:
     """
     inside = probs > 0.5
     intersection = (probs * inside).sum((1, 2))
-    union = inside.sum((1, 2)) + (probs * ~inside).sum((1, 2))
+    union = probs.masked_fill(inside, 1).sum((1, 2))
     return intersection / union.clamp(min=1e-6)
