@@ -1,6 +1,7 @@
-"""Tracking: milliseconds per frame for one object and for eight, and where they go.
+r"""Tracking: milliseconds per frame for few objects and for many, and where they go.
 
-    python benchmarks/propagation.py [--quick] [--size 480 854] [--threads 1] [--clock cpu] [--device cuda --bf16]
+    python benchmarks/propagation.py [--quick] [--size 480 854] [--objects 1 8 32 254] [--threads 1] [--clock cpu] \
+        [--device cuda --bf16]
 
 Times the tracker as it is used: weights, size limit and readout are those of `--weights`. The video is noise, which is
 as good as any. What is not network and attention is conversion to Lab, drawing masks and the memory.
@@ -9,6 +10,7 @@ as good as any. What is not network and attention is conversion to Lab, drawing 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 import torch
 from _measure import Program, alternate, clock_by_name, machine, print_table, rates, synchronised
@@ -17,7 +19,8 @@ from vos_lightning.functional.attention import local_attention
 from vos_lightning.inference.tracking.trackers import ReconstructionTracker
 from vos_lightning.inference.weights import load_tracker
 
-OBJECTS = (1, 8)
+# As many recent references as by default, but near: the memory is soon full.
+OFFSETS = (1, 2, 3, 4)
 
 
 def first_mask(height: int, width: int, objects: int) -> torch.Tensor:
@@ -68,7 +71,7 @@ def parts(tracker: ReconstructionTracker, options: argparse.Namespace) -> dict[s
         return torch.no_grad()(lambda: local_attention(*arguments, **options))
 
     features = features.to(tracker.precision)
-    attending = {f"attention, K {k}": synchronised(attend(k), device) for k in OBJECTS}
+    attending = {f"attention, K {k}": synchronised(attend(k), device) for k in options.objects}
     return {"network": synchronised(encode, device), **attending}
 
 
@@ -77,6 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="240p, two rounds")
     parser.add_argument("--size", type=int, nargs=2, default=(480, 854), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--objects", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--weights", default="default", help="'default', 'lab', or a file of MAST")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -90,12 +94,13 @@ def main() -> None:
     device = torch.device(options.device)
     tracker = load_tracker(options.weights)
     assert isinstance(tracker, ReconstructionTracker), "weights of MAST"
+    tracker = replace(tracker, settings=replace(tracker.settings, offsets=OFFSETS))
     tracker = tracker.prepared(device, torch.bfloat16 if options.bf16 else torch.float32)
-    tracked = {f"frame, K {k}": tracking(tracker, k, options) for k in OBJECTS}
+    tracked = {f"frame, K {k}": tracking(tracker, k, options) for k in options.objects}
     programs = {**machine(device), **parts(tracker, options), **tracked}
     times = alternate(programs, options.rounds, clock_by_name(options.clock))
     flops, copied = rates(times)
-    frame = times[f"frame, K {OBJECTS[0]}"]
+    frame = times[f"frame, K {options.objects[0]}"]
     rows = [
         [name, f"{times[name] * 1e3:.1f}", f"{times[name] / frame:.0%}"]
         for name in programs
@@ -105,7 +110,7 @@ def main() -> None:
     title = (
         f"{width}×{height}, {options.weights}, {tracker.settings}: {flops / 1e9:.0f} Gflop/s, {copied / 1e9:.1f} GB/s"
     )
-    print_table(title, ["", "ms", "of a frame with one object"], rows)
+    print_table(title, ["", "ms", "of a frame with the fewest objects"], rows)
     print(f"\n{1 / frame:.2f} frames per second")
 
 

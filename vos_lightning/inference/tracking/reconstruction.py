@@ -97,8 +97,8 @@ class ReconstructionPropagator(Propagator):
         numbers = torch.tensor(self.objects.ids, dtype=torch.uint8, device=state.device)
         for some, drawn in self._drawn(state[1:], lab):
             probs = self._frames.restore(drawn[None], size)[0]
-            rest -= probs.sum(0)
-            highest, winner = probs.max(0)
+            rest -= probs.sum(0) if len(probs) > 1 else probs[0]
+            highest, winner = probs.max(0) if len(probs) > 1 else (probs[0], 0)  # indices of all pixels take their time
             ids = torch.where(highest > best, numbers[some][winner], ids)
             best = torch.maximum(best, highest)
         return ids.masked_fill_(odds * best <= rest, 0)
