@@ -266,3 +266,17 @@ def test_ids_are_those_of_the_highest_odds_however_many_objects_are_drawn_at_onc
     expected = torch.tensor([0, *range(3, 22)])[channels.argmax(0)]
     differing = (propagator._to_ids(probs, lab, (90, 122)) != expected).float().mean()
     assert differing < 0.001  # ties up to rounding
+
+
+@pytest.mark.parametrize("edges", [False, True])
+def test_an_object_that_is_nowhere_changes_no_mask(edges):
+    generator = torch.Generator().manual_seed(0)
+    settings = TrackingSettings(edges=edges, max_size=32)
+    propagator = ReconstructionPropagator(LabPatches(), settings=settings)
+    probs, lab = torch.rand(2, 6, 8, generator=generator), torch.rand(1, 3, 24, 32, generator=generator)
+    propagator.objects.ids = [3]
+    alone = propagator._to_ids(probs, lab, (48, 64))
+    propagator.objects.ids = [3, 7]
+    beside = propagator._to_ids(torch.cat([probs, torch.zeros(1, 6, 8)]), lab, (48, 64))
+    assert set(alone.unique().tolist()) == {0, 3}
+    assert torch.equal(alone, beside)
