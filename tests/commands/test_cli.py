@@ -57,6 +57,25 @@ def test_unknown_commands_are_answered_in_one_line(capsys):
     assert "segment" in err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["segment", "clip.mp4"],
+            "the following arguments are required: --output; `vos-lightning segment --help` says more",
+        ),
+        (["segment", "clip.mp4", "--output", "x", "--maks", "m.png"], "unrecognized arguments: --maks m.png"),
+        (["evaluate"], "the following arguments are required: PREDICTIONS, --annotations"),
+        (["demo", "--steps", "many"], "argument --steps: invalid int value: 'many'"),
+    ],
+)
+def test_wrong_options_are_answered_in_one_line(capsys, words, said):
+    code, _, err = run(capsys, *words)
+    assert code == 2
+    assert err.startswith(f"vos-lightning: error: {said}")
+    assert err.count("\n") == 1
+
+
 def test_the_command_lightning_is_another_package_s_where_there_is_one(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("sys.argv", ["lightning", "--version"])
     assert lightning() == 0

@@ -1,10 +1,10 @@
 """`vos-lightning audit`: is a dataset whole, and what can be trained on it?"""
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from vos_lightning.commands.parser import Parser
 from vos_lightning.io.terminal import say
 
 
@@ -26,8 +26,8 @@ def main(arguments: Sequence[str]) -> int:
     return report.exit_code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="vos-lightning audit",
         description="Decode every frame and mask of a dataset; count them, and name each file that is missing, corrupt "
         "or invalid. Exit code 1 if there is one. Absent splits and short videos are only reported.",

@@ -1,6 +1,5 @@
 """`vos-lightning demo`: the whole line on generated videos: train, segment, score, look; then a real clip."""
 
-import argparse
 import logging
 import sys
 import time
@@ -14,6 +13,7 @@ import pytorch_lightning as pl
 
 from vos_lightning.callbacks.checkpoints import LastCheckpoint
 from vos_lightning.callbacks.progress import default_progress
+from vos_lightning.commands.parser import Parser
 from vos_lightning.commands.segment_video import Drawing, segment
 from vos_lightning.data import SyntheticDataModule
 from vos_lightning.errors import VOSError
@@ -36,7 +36,7 @@ Scores = dict[str, float]
 
 def main(arguments: Sequence[str]) -> int:
     """Parse the arguments and run."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="vos-lightning demo",
         description="Train a small model on generated videos, follow objects through videos it has not seen, and score "
         "the masks beside copying the first mask and matching colours; then follow two objects through a real clip "

@@ -1,8 +1,9 @@
 """`vos-lightning evaluate`: score folders of masks as the field does."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
+
+from vos_lightning.commands.parser import Parser
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -13,8 +14,8 @@ def main(arguments: Sequence[str]) -> int:
     return evaluate_command(options.pop("predictions"), options.pop("annotations"), **options)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="vos-lightning evaluate",
         description="Score folders of masks against ground truth: region similarity J, contour accuracy F, and their "
         "mean, with the official numbers. Both are folders of sequence folders of PNGs; the sequences found in "

@@ -1,10 +1,10 @@
 """`vos-lightning export`: pack results for an evaluation server, or masks of one video for other tools."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vos_lightning.commands.parser import Parser
 from vos_lightning.errors import VOSError
 
 SUBMISSIONS = ("davis", "youtube-vos")
@@ -43,8 +43,8 @@ def _export_video(options: dict[str, Any], video: Path | None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="vos-lightning export",
         description="Pack a folder of results for a server, in its exact layout: ids and palette kept, required frames "
         "only. Every mask is checked before anything is written. Or turn one video and its folder of masks into what "

@@ -1,10 +1,10 @@
 """`vos-lightning prepare`: a copy of a dataset that loads fast."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vos_lightning.commands.parser import Parser
 from vos_lightning.io.terminal import say
 
 
@@ -29,8 +29,8 @@ def _complain(path: str, reason: str) -> None:
     say(f"left out: {reason if path in reason else f'{path}: {reason}'}", sys.stderr)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="vos-lightning prepare",
         description="Write a training copy of a dataset: one small mp4 with frequent key frames per video. "
         "Interrupted, it goes on where it stopped. Exit code 1 if a video could not be read.",

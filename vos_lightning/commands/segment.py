@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+from vos_lightning.commands.parser import Parser
 from vos_lightning.commands.segment_video import OVERLAY, Drawing, result_names, segment
 from vos_lightning.errors import VOSError
 from vos_lightning.inference.adaptation import AdapterSettings, EncoderSettings
@@ -120,8 +121,8 @@ def _prompts(masks: Sequence[str]) -> dict[int, Path]:
     return prompts
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="vos-lightning segment",
         description="Follow the objects of a first-frame mask through a video. Writes one palette PNG per frame into "
         "the output folder, named after the frames (00000.png, 00001.png, … for a video file).",

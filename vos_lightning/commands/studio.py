@@ -1,10 +1,10 @@
 """`vos-lightning studio`: point at objects, follow and mend them in the browser."""
 
-import argparse
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from vos_lightning.commands.parser import Parser
 from vos_lightning.errors import VOSError
 
 
@@ -30,8 +30,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="vos-lightning studio",
         description="Open a video in the browser: point at objects, follow them, mend what goes wrong, take the masks "
         "away. Everything stays on this machine; all work is kept in a project folder.",
