@@ -227,7 +227,7 @@ class Segmentation(Iterator[np.ndarray]):
         """Masks by an encoder that has learned from those of a first pass."""
         labelled, first = segmenter.labelled_frames(settings), []
         for t, (frame, ids) in enumerate(pairs):
-            labelled.add(as_frame(frame, t), ids, t in self._prompts.masks)
+            labelled.add(as_frame(frame, t), self._track.probabilities, t in self._prompts.masks)
             first.append(PackedMask(ids))
         tracker = segmenter.adapted(labelled, settings, name)
         yield from (one.ids() for one in first) if tracker is None else (ids for _, ids in self._follow(tracker))

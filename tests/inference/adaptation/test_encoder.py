@@ -10,8 +10,8 @@ from vos_lightning import VideoSegmenter
 from vos_lightning.errors import VOSError
 from vos_lightning.functional.losses import label_loss
 from vos_lightning.inference.adaptation import AdapterSettings, EncoderSettings, adapt_encoder
-from vos_lightning.inference.adaptation.labelled_frames import UNKNOWN, LabelledFrames, cell_labels
-from vos_lightning.models.reconstruction import ReconstructionEncoder
+from vos_lightning.inference.adaptation.labelled_frames import UNKNOWN, LabelledFrames, labels_of
+from vos_lightning.models.reconstruction import ReconstructionEncoder, downsample
 
 FEW = EncoderSettings(steps=3, crop=12, queries=40)
 
@@ -19,7 +19,8 @@ FEW = EncoderSettings(steps=3, crop=12, queries=40)
 def labelled(frames, masks, limit=128, given=(0,)):
     found = LabelledFrames(stride=4, max_size=None, limit=limit)
     for t, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
-        found.add(torch.from_numpy(frame).permute(2, 0, 1), mask, t in given)
+        shares = {i: downsample(torch.from_numpy(mask == i).float(), 4) for i in np.unique(mask).tolist() if i}
+        found.add(torch.from_numpy(frame).permute(2, 0, 1), shares, t in given)
     return found
 
 
@@ -29,18 +30,16 @@ def encoder():
     return ReconstructionEncoder(width=0.125, feature_dim=8).eval()
 
 
-def test_cells_have_the_label_that_four_fifths_of_their_pixels_have():
+def test_positions_have_labels_where_probabilities_are_sure():
     generator = np.random.default_rng(0)
-    ids = generator.choice([0, 3, 255], size=(24, 32)).astype(np.uint8)
-    ids[:12, :16] = np.where(generator.random((12, 16)) < 0.9, 3, 255)
-    found = cell_labels(torch.from_numpy(ids), 4)
+    probs = torch.from_numpy(generator.dirichlet([0.3, 0.3, 0.3], size=(6, 8))).permute(2, 0, 1)
+    found = labels_of({3: probs[1], 255: probs[2]})
     for y in range(6):
         for x in range(8):
-            labels, counts = np.unique(ids[4 * y : 4 * y + 4, 4 * x : 4 * x + 4], return_counts=True)
-            expected = labels[counts.argmax()] if counts.max() >= 13 else UNKNOWN
+            rest, first, second = probs[:, y, x].tolist()
+            expected = 3 if first > 0.8 else 255 if second > 0.8 else 0 if rest > 0.9 else UNKNOWN
             assert found[y, x] == expected
-    assert 3 in found
-    assert UNKNOWN in found
+    assert set(found.unique().tolist()) == {UNKNOWN, 0, 3, 255}
 
 
 def test_the_loss_is_the_cross_entropy_of_the_attention_between_its_bounds():
@@ -140,8 +139,11 @@ def test_masks_are_those_of_a_second_pass(moving_square, name):
     segmenter = VideoSegmenter(name, device="cpu", adapt=FEW)
     masks = list(segmenter.segment(frames, truth[0], sequence="square"))
     plain = VideoSegmenter(name, device="cpu")
-    first = list(plain.segment(frames, truth[0]))
-    adapted = plain.adapted(labelled(frames, first), FEW, "square")()
+    known, first = plain.labelled_frames(FEW), plain.tracker()
+    for t, frame in enumerate(frames):
+        first.step(frame, truth[0] if t == 0 else None)
+        known.add(torch.from_numpy(frame).permute(2, 0, 1), first.probabilities, t == 0)
+    adapted = plain.adapted(known, FEW, "square")()
     expected = [adapted.step(frame, truth[0] if t == 0 else None) for t, frame in enumerate(frames)]
     assert np.array_equal(masks, expected)
     assert np.array_equal(masks[0], truth[0])

@@ -1,19 +1,17 @@
-"""Frames of one video with what their masks say of each feature position."""
+"""Frames of one video with what their probabilities say of each feature position."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vos_lightning.functional.colour import rgb_to_lab
-from vos_lightning.inference.packed_mask import Ids
 from vos_lightning.inference.tracking.network_frames import NetworkFrames
 
 UNKNOWN = -1  # no id, of which 255 is one
-# Of a cell's pixels, how many have to be of one label; positions on a contour have none.
-AGREEMENT = 0.8
+# Probabilities above and below which a position is taken for an object's, or for background.
+INSIDE, OUTSIDE = 0.8, 0.1
 
 
 class LabelledFrame(NamedTuple):
@@ -21,7 +19,7 @@ class LabelledFrame(NamedTuple):
 
     Attributes:
         image: RGB uint8 (3, H', W'), as the network sees it.
-        labels: int16 (H' / stride, W' / stride): ids, 0 background, `UNKNOWN` where several meet.
+        labels: int16 (H' / stride, W' / stride): ids, 0 background, `UNKNOWN` where it is doubtful.
         given: whether its mask was given.
     """
 
@@ -42,7 +40,7 @@ class LabelledFrame(NamedTuple):
 
 
 class LabelledFrames:
-    """Those that hold an object; of long videos an even share, and all that were given.
+    """Those in which objects are followed; of long videos an even share, and all that were given.
 
     Args:
         stride: of the network.
@@ -69,17 +67,19 @@ class LabelledFrames:
         """In order of time."""
         return iter(self._frames)
 
-    def add(self, frame: Tensor, ids: Ids, given: bool) -> None:
+    def add(self, frame: Tensor, probabilities: Mapping[int, Tensor], given: bool) -> None:
         """Take in the next frame of the video.
 
         Args:
             frame: RGB uint8 (3, H, W).
-            ids: its mask, (H, W).
-            given: whether it was given.
+            probabilities: of its objects, by id, at feature positions: (h, w) each; none so far.
+            given: whether its mask was given.
         """
-        if given or (ids.any() and self._candidates % self._step == 0):
+        if not probabilities:
+            return
+        if given or self._candidates % self._step == 0:
             image = self._fit.fit(frame[None].float())[0].round().to(torch.uint8)
-            labels = cell_labels(self._fit.fit_ids(torch.from_numpy(ids).to(frame.device)), self.stride)
+            labels = labels_of(probabilities)
             self._frames.append(LabelledFrame(image, labels, given))
         self._candidates += not given
         if sum(not one.given for one in self._frames) > self._limit:
@@ -88,9 +88,10 @@ class LabelledFrames:
             self._frames = [one for one in self._frames if one.given or next(others) % 2 == 0]
 
 
-def cell_labels(ids: Tensor, stride: int) -> Tensor:
-    """(H, W) ids -> (H / stride, W / stride): that of at least `AGREEMENT` of a cell's pixels, else `UNKNOWN`."""
-    cells = F.pixel_unshuffle(ids[None].float(), stride).sort(dim=0).values
-    middle = cells[len(cells) // 2]
-    agree = (cells == middle).float().mean(0) >= AGREEMENT
-    return torch.where(agree, middle, UNKNOWN).to(torch.int16)
+def labels_of(probabilities: Mapping[int, Tensor]) -> Tensor:
+    """(h, w) probabilities by id -> (h, w) int16: an id, 0, or `UNKNOWN` where it is doubtful."""
+    ids = torch.tensor(list(probabilities), dtype=torch.int16)
+    stacked = torch.stack(list(probabilities.values()))
+    best, winner = stacked.max(0)
+    labels = torch.where(best > INSIDE, ids.to(winner.device)[winner], UNKNOWN)
+    return torch.where(stacked.sum(0) < OUTSIDE, 0, labels).to(torch.int16)

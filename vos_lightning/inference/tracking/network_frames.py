@@ -51,13 +51,6 @@ class NetworkFrames:
             images = F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
         return F.pad(images, (0, -size[1] % self.stride, 0, -size[0] % self.stride), mode="replicate")
 
-    def fit_ids(self, ids: Tensor) -> Tensor:
-        """(H, W) uint8 -> (H', W'), nearest neighbour; see `fit`."""
-        size = self._network_size((ids.shape[0], ids.shape[1]))
-        fitted = F.interpolate(ids[None, None].float(), size, mode="nearest-exact")
-        padded = F.pad(fitted, (0, -size[1] % self.stride, 0, -size[0] % self.stride), mode="replicate")
-        return padded[0, 0].to(ids.dtype)
-
     def restore(self, images: Tensor, size: tuple[int, int]) -> Tensor:
         """The network's output (N, C, H', W') -> (N, C, H, W)."""
         height, width = self._network_size(size)

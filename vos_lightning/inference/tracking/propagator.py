@@ -28,6 +28,7 @@ class Propagator(ABC):
 
     Attributes:
         objects: that are followed.
+        probabilities: of the objects in the last frame, (K, h, w) in [0, 1] at feature positions.
         uncertainty: by id, for the last frame, in [0, 1]: how much of the object's mask its probabilities doubt.
     """
 
@@ -35,6 +36,7 @@ class Propagator(ABC):
         self.settings = settings
         self.temperature = temperature
         self.objects = Objects(settings.max_given)
+        self.probabilities = torch.zeros(0, 1, 1)
         self.uncertainty: dict[int, float] = {}
         self._frames = NetworkFrames(multiple, settings.max_size)
         self._memory = MemoryBank(settings)
@@ -69,7 +71,7 @@ class Propagator(ABC):
         if mask is not None and given:
             state = self._insert(state, mask, given)
             ids = override(ids, mask, given)
-        probs = self._remember(lab, query, state, given)
+        probs = self.probabilities = self._remember(lab, query, state, given)
         self.objects.see(probs)
         scores = expected_region_similarity(probs).tolist()
         self.uncertainty = {i: 0.0 if i in given else 1 - s for i, s in zip(self.objects.ids, scores, strict=True)}

@@ -35,6 +35,12 @@ class Track:
         return list(self._propagator.objects.ids)
 
     @property
+    def probabilities(self) -> dict[int, Tensor]:
+        """By id, of the last frame at feature positions: (h, w) in [0, 1]."""
+        followed = self._propagator
+        return dict(zip(followed.objects.ids, followed.probabilities, strict=True))
+
+    @property
     def uncertainty(self) -> dict[int, float]:
         """By id, how unsure the last mask is, in [0, 1]: 1 less the region similarity that is to be expected."""
         return dict(self._propagator.uncertainty)
