@@ -19,7 +19,8 @@ FEW = EncoderSettings(steps=3, crop=12, queries=40)
 def labelled(frames, masks, limit=128, given=(0,)):
     found = LabelledFrames(stride=4, max_size=None, limit=limit)
     for t, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
-        shares = {i: downsample(torch.from_numpy(mask == i).float(), 4) for i in np.unique(mask).tolist() if i}
+        padded = np.pad(mask, [(0, -length % 4) for length in mask.shape], mode="edge")
+        shares = {i: downsample(torch.from_numpy(padded == i).float(), 4) for i in np.unique(mask).tolist() if i}
         found.add(torch.from_numpy(frame).permute(2, 0, 1), shares, t in given)
     return found
 
