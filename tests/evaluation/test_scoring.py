@@ -300,8 +300,10 @@ def test_memory_does_not_grow_with_the_sequence(folders, scene):
     def peak(frames):
         paths = folders(scene(frames, size=(120, 160)), scene(frames, size=(120, 160)))
         tracemalloc.start()
+        tracemalloc.reset_peak()  # where it had been started already
+        before = tracemalloc.get_traced_memory()[0]
         evaluate_folder(*paths, workers=1)
-        used = tracemalloc.get_traced_memory()[1]
+        used = tracemalloc.get_traced_memory()[1] - before
         tracemalloc.stop()
         return used
 
