@@ -36,8 +36,8 @@ def position(t: int) -> tuple[int, int]:
     return int(80 + 50 * np.sin(angle)), int(170 + 90 * np.cos(angle))
 
 
-def write_video(path: Path, frames: int) -> None:
-    """A textured box that circles over a textured ground."""
+def write_video(path: Path, frames: int, scale: int = 1) -> None:
+    """A textured box that circles over a textured ground, all of it `scale` times as large."""
     rng = np.random.default_rng(0)
     ground = np.kron(rng.integers(0, 120, (HEIGHT // 6, WIDTH // 6, 3)), np.ones((6, 6, 1))).astype(np.uint8)
     box = np.kron(rng.integers(120, 256, (BOX // 8, BOX // 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
@@ -46,7 +46,7 @@ def write_video(path: Path, frames: int) -> None:
             frame = ground.copy()
             y, x = position(t)
             frame[y : y + BOX, x : x + BOX] = box
-            writer.write(frame)
+            writer.write(frame.repeat(scale, 0).repeat(scale, 1))
 
 
 def segment(video: Path, weights: str, threads: int, sender: Any) -> None:  # noqa: ANN401

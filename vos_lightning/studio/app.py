@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 from vos_lightning.errors import VOSError
 from vos_lightning.studio import outline
 from vos_lightning.studio.exports import export, exported
-from vos_lightning.studio.project import object_from
+from vos_lightning.studio.objects import object_from
 from vos_lightning.studio.security import Gate
 from vos_lightning.studio.session import Studio
 

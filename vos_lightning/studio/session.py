@@ -16,8 +16,9 @@ from vos_lightning.io.files import natural_key
 from vos_lightning.io.frames import IMAGE_SUFFIXES, open_frames
 from vos_lightning.io.locks import FolderLock
 from vos_lightning.studio.events import Events
+from vos_lightning.studio.folder import ProjectFolder
 from vos_lightning.studio.pictures import Pictures
-from vos_lightning.studio.project import Project, project_facts
+from vos_lightning.studio.project import Project
 from vos_lightning.studio.tracking import Tracker, TrackerSettings
 from vos_lightning.studio.worker import Worker
 
@@ -46,7 +47,7 @@ class Session:
         source = open_frames(video)
         if folder.resolve() == video.resolve():
             raise VOSError(f"{folder}: holds the frames themselves; choose another --project")
-        project_facts(folder, source)  # before the lock, which writes a file there
+        ProjectFolder(folder).facts(source)  # before the lock, which writes a file there
         self._lock = FolderLock(folder)
         try:
             self.project = Project(folder, source)

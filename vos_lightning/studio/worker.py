@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from vos_lightning.errors import VOSError
 from vos_lightning.io.files import atomic_path
 from vos_lightning.io.frames import FrameSource
-from vos_lightning.studio.project import Direction, Project, TrackingPass
+from vos_lightning.studio.passes import Direction, TrackingPass
+from vos_lightning.studio.project import Project
 from vos_lightning.studio.tracking import Tracker, follow
 
 Mode = Literal["forward", "backward", "all"]
@@ -104,7 +105,7 @@ class Worker:
         with self._changed:
             if self.progress.phase in ("loading", "running", "paused"):
                 raise VOSError("tracking is under way; stop it first")
-            if not self._project.anchors:
+            if not self._project.passes.anchors:
                 raise VOSError("nothing to follow yet: draw a box around an object, or paint it")
             if next(self._passes(job), None) is None:
                 raise VOSError(_nothing_to_do(job, self._project))
@@ -184,7 +185,7 @@ class Worker:
         began, done = time.perf_counter(), 0
         while (one := next(self._passes(job), None)) is not None:
             remaining = self._remaining(job)
-            for frame in self._follow(one, job):
+            for frame in self._follow(one):
                 done, remaining = done + 1, remaining - 1
                 rate = done / (time.perf_counter() - began)
                 phase: Phase = "paused" if self._paused else "running"
@@ -194,7 +195,8 @@ class Worker:
 
     def _passes(self, job: Job) -> Iterator[TrackingPass]:
         """Passes that the job still has to do, in order."""
-        anchors = self._project.anchors
+        passes = self._project.passes
+        anchors = passes.anchors
         if job.mode == "forward":
             start = max((a for a in anchors if a <= job.frame), default=None)
             anchors = [] if start is None else [a for a in anchors if a >= start]
@@ -203,23 +205,23 @@ class Worker:
             anchors = [] if start is None else [a for a in reversed(anchors) if a <= start]
         for anchor in anchors:
             for direction in _DIRECTIONS[job.mode]:
-                one = self._project.tracking_pass(anchor, direction, whole=job.mode != "all")
+                one = passes.starting_at(anchor, direction, whole=job.mode != "all")
                 if self._project.missing(one):
                     yield one
 
     def _remaining(self, job: Job) -> int:
         return sum(len(one.frames) for one in self._passes(job))
 
-    def _follow(self, one: TrackingPass, job: Job) -> Iterator[int]:
-        """Track along a pass until it ends or what it comes from is painted anew; yields the frames."""
+    def _follow(self, one: TrackingPass) -> Iterator[int]:
+        """Track along a pass until it ends or no longer counts; yields the frames."""
         assert self._tracker is not None
         frames = [one.anchor] if one.other is None else [one.other, one.anchor]
         track = self._tracker.start([(self._source[frame], self._project.given_mask(frame)) for frame in frames])
         for frame, picture in self._pictures(one.frames):
-            if not self._project.is_current(one, whole=job.mode != "all"):
+            shown = self._project.write_pass(one.key, frame, follow(track, picture))
+            if shown is None:
                 return
-            self._project.write_pass(one, frame, follow(track, picture))
-            self._publish({"type": "tracked", "frame": frame, **self._project.shown(frame)})
+            self._publish({"type": "tracked", "frame": frame, **shown})
             yield frame
 
     def _pictures(self, frames: range) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -259,8 +261,9 @@ class Worker:
 
 def _nothing_to_do(job: Job, project: Project) -> str:
     """Why a job has no pass to do."""
-    if job.mode == "forward" and not any(anchor <= job.frame for anchor in project.anchors):
+    anchors = project.passes.anchors
+    if job.mode == "forward" and not any(anchor <= job.frame for anchor in anchors):
         return f"no mask was given at frame {job.frame} or before; paint one here, or track backward"
-    if job.mode == "backward" and not any(anchor >= job.frame for anchor in project.anchors):
+    if job.mode == "backward" and not any(anchor >= job.frame for anchor in anchors):
         return f"no mask was given at frame {job.frame} or after; paint one here, or track forward"
     return "all of these frames are tracked; paint a frame to mend it, then track again"
