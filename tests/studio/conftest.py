@@ -163,7 +163,7 @@ class Tab:
 
     def saved(self) -> None:
         """Wait until everything is on the disk."""
-        self.until("studio.state.saved !== false")
+        self.until("studio.state.saved !== 'saving…'")
 
     def ids(self) -> np.ndarray:
         """The mask that is shown, (H, W)."""

@@ -1,6 +1,8 @@
 """The page in a real browser: point, follow, mend, take away; kill, reopen; two tabs."""
 
+import gzip
 import zipfile
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -27,8 +29,10 @@ def test_from_a_box_to_masks_that_are_scored(serve, look, tmp_path):
     tab.until("studio.state.statuses[0] === 'g'")
     tab.saved()
     assert overlap(tab.ids() > 0, truth(0) > 0) > 0.9
+    assert tab.page.is_visible("#next-step")
     tab.page.click("[data-track=all]")
     tab.until("/^gt+$/.test(studio.state.statuses)")
+    assert not tab.page.is_visible("#next-step")
     tab.page.click("#open-exports")
     with tab.page.expect_download() as download:
         tab.page.click("[data-form=masks]")
@@ -79,6 +83,29 @@ def test_painting_answers_without_the_server(serve, look):
     assert tab.evaluate("studio.mask.at(40, 30)") == 1
 
 
+def test_the_page_says_that_an_outline_is_being_found(serve, look):
+    tab = look(serve().address)
+    tab.page.route("**/outline/**", lambda route: None)  # the server never answers
+    tab.drag(*box_around(0))
+    tab.until("document.getElementById('hint').textContent === 'Finding the outline…'")
+
+
+def test_what_is_not_saved_is_not_called_saved(serve, look):
+    server = serve()
+    tab = look(server.address)
+    given = server.project / "given"
+    given.rename(server.project / "elsewhere")
+    tab.tool("brush")
+    tab.drag((30, 30), (60, 30))
+    tab.until("studio.state.saved === 'not saved'")
+    assert "cannot be written" in tab.evaluate("document.getElementById('toast').textContent")
+    assert tab.ids()[30, 40] == 1
+    (server.project / "elsewhere").rename(given)
+    tab.drag((30, 40), (60, 40))
+    tab.until("studio.state.saved === 'saved'")
+    assert (read_mask(given / "00000.png") == tab.ids()).all()
+
+
 def test_strokes_and_polygon(serve, look):
     tab = look(serve().address)
     tab.drag(*box_around(0, 12))
@@ -127,6 +154,25 @@ def test_two_tabs_show_the_same(serve, look):
     two.page.click("[data-track=forward]")
     one.until("/^gt+$/.test(studio.state.statuses)")
     assert two.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_what_happens_while_a_page_loads_is_not_missed(serve, look):
+    tab = look(serve().address)
+    tab.tool("brush")
+    tab.drag((30, 30), (50, 40))
+    tab.saved()
+
+    def answer_late(route):
+        answer = route.fetch()
+        content = gzip.compress(truth(3).tobytes())
+        urlopen(Request(route.request.url.replace("state", "given/3"), content, method="PUT")).close()
+        tab.page.wait_for_timeout(300)  # until the event is there
+        route.fulfill(response=answer)
+
+    tab.page.route("**/state", answer_late)
+    tab.page.reload()
+    tab.until("document.body.dataset.ready === 'yes'")
+    assert tab.evaluate("studio.state.statuses").startswith("g--g")
 
 
 def test_mending_a_frame_keeps_it_as_given(serve, look):

@@ -1,6 +1,7 @@
 """The project folder: what counts as tracked, what comes back, what survives."""
 
 import errno
+import io
 import json
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ pytest.importorskip("starlette", reason="needs the studio extra")
 from tests.studio.conftest import FRAMES, HEIGHT, WIDTH, truth
 from vos_lightning.errors import VOSError
 from vos_lightning.io.frames import open_frames
+from vos_lightning.io.masks import write_mask
 from vos_lightning.studio.folder import ProjectFolder
 from vos_lightning.studio.objects import VideoObject
 from vos_lightning.studio.project import Project
@@ -33,7 +35,7 @@ def track(project, anchor: int, direction, *, whole: bool = False) -> list[int]:
     one = project.passes.starting_at(anchor, direction, whole=whole)
     for frame in one.frames:
         project.write_pass(one.key, frame, TrackedMask(truth(frame), {1: 0.25}))
-    assert project.missing(one) == 0
+    assert project.is_shown(one)
     return list(one.frames)
 
 
@@ -153,6 +155,20 @@ def test_a_video_of_the_same_size_is_another_one_unless_it_was_moved(clip, tmp_p
     assert json.loads((folder / "project.json").read_text())["video"] == str(second.resolve())
 
 
+def test_a_video_replaced_by_another_of_its_name_is_another_one(clip, tmp_path):
+    video, folder = tmp_path / "video", tmp_path / "project"
+    shutil.copytree(clip, video)
+    Project(folder, open_frames(video))
+    shutil.copy(video / "00000.png", video / "00001.png")
+    with pytest.raises(VOSError, match=r"bytes, but .* when this project was made"):
+        Project(folder, open_frames(video))
+    facts = json.loads((folder / "project.json").read_text())
+    del facts["bytes"]  # as versions before wrote it, and the way out for a video that was only compressed anew
+    (folder / "project.json").write_text(json.dumps(facts))
+    Project(folder, open_frames(video))
+    assert json.loads((folder / "project.json").read_text())["bytes"] != facts.get("bytes")
+
+
 def test_a_folder_of_something_else_is_left_alone(clip, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(VOSError, match="neither empty nor a project"):
@@ -192,4 +208,89 @@ def test_a_mask_that_comes_after_a_change_no_longer_counts(project):
     assert project.write_pass(one.key, 1, TrackedMask(truth(1), {1: 0.25})) is None
     assert project.statuses() == "g-----g-----"
     project.take_back(6)
-    assert project.missing(one) == FRAMES - 2  # it does again
+    assert project.show(one.key, 1) == {"status": "t", "uncertainty": {1: 0.25}}  # it does again
+
+
+def test_what_an_undone_change_has_outdated_is_shown_again(project):
+    project.give(0, truth(0))
+    track(project, 0, "forward")
+    project.give(6, truth(6))
+    one = project.passes.starting_at(0, "forward", whole=False)
+    for frame in one.frames:
+        project.write_pass(one.key, frame, TrackedMask(truth(11), {1: 0.5}))
+    project.take_back(6)
+    one = project.passes.starting_at(0, "forward", whole=False)
+    assert project.is_kept(one)
+    assert not project.is_shown(one)
+    for frame in one.frames:
+        project.show(one.key, frame)
+    assert project.is_shown(one)
+    assert (project.mask(1) == truth(1)).all()
+    assert project.uncertainties()[1] == {1: 0.25}
+
+
+def test_a_damaged_tracked_mask_is_named_and_comes_back(project):
+    project.give(0, truth(0))
+    track(project, 0, "forward")
+    one = project.passes.starting_at(0, "forward", whole=False)
+    (project.folder / "masks" / "00003.png").write_bytes(b"\x89PNG")
+    with pytest.raises(VOSError, match="frame 3 has lost its mask"):
+        project.mask(3)
+    assert project.statuses() == "gtt-" + "t" * (FRAMES - 4)
+    assert not project.is_shown(one)
+    project.show(one.key, 3)
+    assert (project.mask(3) == truth(3)).all()
+
+
+def test_a_damaged_mask_of_a_pass_has_to_be_tracked(project):
+    project.give(0, truth(0))
+    track(project, 0, "forward")
+    one = project.passes.starting_at(0, "forward", whole=False)
+    (project.folder / "passes" / one.key / "00003.png").write_bytes(b"\x89PNG")
+    assert project.show(one.key, 3) is None
+    assert not project.is_kept(one)
+
+
+def test_what_the_studio_did_not_name_is_left_alone(project, clip):
+    project.give(0, truth(0))
+    given = project.folder / "given"
+    for name in ("00000 (copy).png", "99999.png"):  # as file managers do; of a longer video
+        shutil.copy(given / "00000.png", given / name)
+    (project.folder / "tracked.jsonl").write_bytes(b"\xff\n")
+    again = Project(project.folder, open_frames(clip))
+    assert again.statuses() == "g" + "-" * (FRAMES - 1)
+    assert len(list(given.iterdir())) == 3
+
+
+def test_a_damaged_given_mask_is_named(project, clip):
+    project.give(3, truth(3))
+    for content in (b"\x89PNG", (clip / "00000.png").read_bytes()):
+        (project.folder / "given" / "00003.png").write_bytes(content)
+        with pytest.raises(VOSError, match=r"given/00003\.png"):
+            Project(project.folder, open_frames(clip))
+    write_mask(project.folder / "given" / "00003.png", np.ones((5, 5), np.uint8))
+    with pytest.raises(VOSError, match=r"given/00003\.png is of another size"):
+        Project(project.folder, open_frames(clip))
+
+
+def test_a_full_disk_loses_no_other_line(project, monkeypatch):
+    project.give(0, truth(0))
+    track(project, 0, "forward")
+    lines = (project.folder / "tracked.jsonl").read_bytes()
+    one = project.passes.starting_at(0, "forward", whole=False)
+
+    class FullDisk(io.FileIO):
+        def write(self, content):
+            return super().write(content[:5])
+
+    monkeypatch.setattr(Path, "open", lambda path, mode, buffering: FullDisk(path, mode))
+    with pytest.raises(OSError, match="No space"):
+        project.show(one.key, 1)
+    monkeypatch.undo()
+    assert (project.folder / "tracked.jsonl").read_bytes() == lines
+
+
+def test_all_ids_can_be_given_away(project):
+    project.set_objects([VideoObject(254, "last", "#ff0000")])
+    assert project.new_object() is None
+    assert project.objects[0].id == 254

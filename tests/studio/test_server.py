@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -230,6 +231,27 @@ def test_a_video_can_be_chosen(clip):
         assert client.get("state").json()["video"]["frames"] == FRAMES
     finally:
         studio.close()
+
+
+def test_names_need_not_be_unicode(clip, tmp_path):
+    name = b"caf\xe9 <b>\n.frames".decode(errors="surrogateescape")
+    shutil.copytree(clip, tmp_path / name)
+    studio = Studio(TrackerSettings("lab"), tmp_path)
+    client = TestClient(create_app(studio, TOKEN), base_url=f"{ADDRESS}/{TOKEN}/")
+    assert client.get("state").json()["choices"] == [name]
+    try:
+        assert client.post("open", content=json.dumps({"name": name})).status_code == 200
+        one = {"id": 1, "name": "\ud800", "colour": "#ff0000"}
+        assert client.put("objects", content=json.dumps({"objects": [one]})).status_code == 200
+        state = client.get("state").json()
+        assert (state["video"]["name"], state["objects"][0]["name"]) == (name, "\ud800")
+    finally:
+        studio.close()
+
+
+def test_the_page_lives_on_without_another_object(client):
+    add_object(client, 254)
+    assert client.get("state").json()["suggestion"] is None
 
 
 def test_a_project_of_another_video_is_refused(studio, clip, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -64,6 +65,14 @@ def create_app(studio: Studio, token: str, host: str = "127.0.0.1") -> Gate:
     return Gate(app, token, host)
 
 
+class _JSON(JSONResponse):
+    """JSON in ASCII: names of files needn't be Unicode, nor what other pages call objects."""
+
+    def render(self, content: Any) -> bytes:  # noqa: ANN401 - as in Starlette
+        """As bytes."""
+        return json.dumps(content).encode()
+
+
 class _Routes:
     """One method for each route; what takes long runs in a thread."""
 
@@ -74,7 +83,7 @@ class _Routes:
         return FileResponse(STATIC / "index.html")
 
     async def state(self, request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(self.studio.state))
+        return _JSON(await run_in_threadpool(self.studio.state))
 
     async def events(self, request: Request) -> Response:
         return StreamingResponse(self.studio.events.listen(), media_type="text/event-stream")
@@ -82,7 +91,7 @@ class _Routes:
     async def open(self, request: Request) -> Response:
         name = (await _json(request)).get("name")
         await run_in_threadpool(self.studio.choose, str(name))
-        return JSONResponse({})
+        return _JSON({})
 
     async def frame(self, request: Request) -> Response:
         return await self._jpeg(request, self.studio.session.pictures.__getitem__)
@@ -103,18 +112,18 @@ class _Routes:
         ids = _unpack(await request.body(), session.project.size)
         await run_in_threadpool(session.project.give, frame, ids)
         session.worker.warm_up()
-        return JSONResponse(await run_in_threadpool(session.tell_changes, frame, _page(request)))
+        return _JSON(await run_in_threadpool(session.tell_changes, frame, _page(request)))
 
     async def take_back(self, request: Request) -> Response:
         session, frame = self.studio.session, request.path_params["frame"]
         await run_in_threadpool(session.project.take_back, frame)
-        return JSONResponse(await run_in_threadpool(session.tell_changes, frame, _page(request)))
+        return _JSON(await run_in_threadpool(session.tell_changes, frame, _page(request)))
 
     async def import_mask(self, request: Request) -> Response:
         session, frame = self.studio.session, request.path_params["frame"]
         body = await request.body()
         await run_in_threadpool(session.project.import_mask, frame, body)
-        return JSONResponse(await run_in_threadpool(session.tell_changes, frame, ""))
+        return _JSON(await run_in_threadpool(session.tell_changes, frame, ""))
 
     async def set_objects(self, request: Request) -> Response:
         session = self.studio.session
@@ -123,7 +132,7 @@ class _Routes:
             raise VOSError("the request holds no list of objects")
         objects = [object_from(one) for one in wish]
         await run_in_threadpool(session.project.set_objects, objects)
-        return JSONResponse(await run_in_threadpool(session.tell_changes, None, _page(request)))
+        return _JSON(await run_in_threadpool(session.tell_changes, None, _page(request)))
 
     async def outline(self, request: Request) -> Response:
         session, frame = self.studio.session, request.path_params["frame"]
@@ -147,7 +156,7 @@ class _Routes:
                 worker.stop()
             case _:
                 raise VOSError("tracking can be asked to start, go on, pause, resume or stop")
-        return JSONResponse({})
+        return _JSON({})
 
     def _frame_of(self, wish: dict[str, Any]) -> int:
         """The frame that a request names, the first one if none.
@@ -163,7 +172,7 @@ class _Routes:
     async def export(self, request: Request) -> Response:
         wish = await _json(request)
         path = await run_in_threadpool(export, self.studio.session.project, str(wish.get("form")))
-        return JSONResponse({"name": path.name})
+        return _JSON({"name": path.name})
 
     async def download(self, request: Request) -> Response:
         path = exported(self.studio.session.project, request.path_params["name"])
@@ -212,9 +221,9 @@ def _page(request: Request) -> str:
 
 async def _say(request: Request, error: Exception) -> Response:
     """What went wrong, in one line that the page shows."""
-    return JSONResponse({"error": " ".join(str(error).split())}, 400 if isinstance(error, VOSError) else 500)
+    return _JSON({"error": " ".join(str(error).split())}, 400 if isinstance(error, VOSError) else 500)
 
 
 async def _say_nesting(request: Request, error: Exception) -> Response:
     """JSON so deep that Python can't read it, or can't quote it."""
-    return JSONResponse({"error": "the request's JSON is nested too deep"}, 400)
+    return _JSON({"error": "the request's JSON is nested too deep"}, 400)

@@ -10,6 +10,7 @@ exports/             what was taken away
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -23,8 +24,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from vos_lightning.errors import CorruptFileError, VOSError, read_error
-from vos_lightning.io.files import atomic_path
-from vos_lightning.io.frames import FrameSource
+from vos_lightning.io.files import atomic_path, list_files
+from vos_lightning.io.frames import IMAGE_SUFFIXES, FrameSource
 from vos_lightning.io.limits import opened_image
 from vos_lightning.io.masks import read_mask, write_mask
 from vos_lightning.studio.objects import Ids, VideoObject, object_from
@@ -43,6 +44,7 @@ class Facts:
         height: of its frames.
         width: of its frames.
         fps: its frames per second.
+        bytes: of its files; None if a project of long ago doesn't say.
         next_id: of the next object.
         objects: that were pointed at.
     """
@@ -52,13 +54,16 @@ class Facts:
     height: int
     width: int
     fps: float
+    bytes: int | None
     next_id: int = 1
     objects: tuple[VideoObject, ...] = ()
 
     @classmethod
     def of(cls, source: FrameSource) -> Facts:
         """A video without objects."""
-        return cls(str(source.path.resolve()), len(source), *source.size, source.fps)
+        files = list_files(source.path, IMAGE_SUFFIXES) if source.path.is_dir() else [source.path]
+        size = sum(file.stat().st_size for file in files)
+        return cls(str(source.path.resolve()), len(source), *source.size, source.fps, size)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -84,7 +89,7 @@ class Tracked:
 
 
 class ProjectFolder:
-    """Reads and writes a project folder.
+    """Reads and writes a project folder. Files that it didn't name are left alone.
 
     Args:
         path: of the folder; nothing is made there before `create`.
@@ -119,6 +124,11 @@ class ProjectFolder:
             return new
         if old.shape != new.shape or not (old.video == new.video or moved):
             raise VOSError(f"{self.path}: belongs to another video ({old}), not {new}; choose another --project")
+        if old.bytes not in (None, new.bytes):
+            raise VOSError(
+                f"{self.path}: {new.video} has {new.bytes} bytes, but {old.bytes} when this project was made; choose "
+                'another --project, or remove "bytes" from its project.json if it shows the same'
+            )
         return replace(new, next_id=old.next_id, objects=old.objects)
 
     def write_facts(self, facts: Facts) -> None:
@@ -138,7 +148,8 @@ class ProjectFolder:
             facts = json.loads(path.read_text(encoding="utf-8"))
             frames, height, width, next_id = (int(facts[name]) for name in ("frames", "height", "width", "next_id"))
             objects = tuple(object_from(one) for one in facts["objects"])
-            return Facts(str(facts["video"]), frames, height, width, float(facts["fps"]), next_id, objects)
+            size = None if facts.get("bytes") is None else int(facts["bytes"])
+            return Facts(str(facts["video"]), frames, height, width, float(facts["fps"]), size, next_id, objects)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CorruptFileError(f"{path}: not a project of the studio; choose another --project") from error
 
@@ -176,7 +187,7 @@ class ProjectFolder:
     def tracked(self) -> dict[int, Tracked]:
         """What is known of tracked masks, by frame; a line that was cut off is left out, here and in the file."""
         path = self.path / "tracked.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else ()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ()
         tracked = dict(_read_lines(lines))
         with atomic_path(path) as temporary:
             temporary.write_text("".join(_as_line(*item) for item in tracked.items()), encoding="utf-8")
@@ -184,8 +195,12 @@ class ProjectFolder:
 
     def add_tracked(self, frame: int, tracked: Tracked) -> None:
         """Store what is known of one more mask."""
-        with (self.path / "tracked.jsonl").open("a", encoding="utf-8") as file:
-            file.write(_as_line(frame, tracked))
+        line = _as_line(frame, tracked).encode()
+        with (self.path / "tracked.jsonl").open("ab", buffering=0) as file:
+            end = file.tell()
+            if file.write(line) != len(line):
+                file.truncate(end)  # else the next line would go on in this one
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     # --- passes
 
@@ -194,13 +209,17 @@ class ProjectFolder:
         return _numbers(self.path / "passes" / key)
 
     def pass_mask(self, key: str, frame: int) -> TrackedMask | None:
-        """The mask of a frame as a pass sees it; None where it hasn't been."""
+        """The mask of a frame as a pass sees it; None where it hasn't been. A damaged one is removed: it hasn't."""
         path = self._pass_path(key, frame)
         if not path.is_file():
             return None
-        with opened_image(path) as image:
-            scores = {int(i): float(score) for i, score in json.loads(image.info["uncertainty"]).items()}
-            return TrackedMask(np.array(image), scores)
+        try:
+            with opened_image(path) as image:
+                scores = {int(i): float(score) for i, score in json.loads(image.info["uncertainty"]).items()}
+                return TrackedMask(np.array(image), scores)
+        except (CorruptFileError, KeyError):
+            path.unlink()
+            return None
 
     def write_pass_mask(self, key: str, frame: int, mask: TrackedMask) -> None:
         """Store the mask of a frame as a pass sees it."""
@@ -222,7 +241,7 @@ class ProjectFolder:
 
 
 def _numbers(folder: Path) -> list[int]:
-    return sorted(int(png.stem) for png in folder.glob("[0-9]*.png"))
+    return sorted(int(png.stem) for png in folder.glob("*.png") if png.stem.isdecimal())
 
 
 def _as_line(frame: int, tracked: Tracked) -> str:

@@ -69,7 +69,7 @@ def object_from(facts: Any) -> VideoObject:  # noqa: ANN401 - JSON of a stranger
     """An object from JSON.
 
     Raises:
-        VOSError: it isn't one.
+        VOSError: it isn't one, or its id can't be.
     """
     try:
         bounds = [facts.get(name) for name in ("first", "last")]
@@ -82,6 +82,8 @@ def object_from(facts: Any) -> VideoObject:  # noqa: ANN401 - JSON of a stranger
         raise VOSError("this is no object: expected id, name and colour (#rrggbb)") from error
     if len(one.colour) != 7 or one.colour[0] != "#":
         raise VOSError(f"{one.colour!r} is no colour; expected #rrggbb")
+    if not 1 <= one.id <= MAX_OBJECTS:
+        raise VOSError(f"an object has the id {one.id}; expected one from 1 to {MAX_OBJECTS}")
     return replace(one, name=one.name.strip() or f"object {one.id}")
 
 

@@ -16,7 +16,7 @@ from vos_lightning.ids import given_objects, merged_objects, present_ids
 from vos_lightning.inference.directions import merge_directions
 from vos_lightning.io.frames import FrameSource
 from vos_lightning.io.mask_reader import MaskReader, fit_mask
-from vos_lightning.studio.folder import ProjectFolder, Tracked
+from vos_lightning.studio.folder import Kind, ProjectFolder, Tracked
 from vos_lightning.studio.objects import MAX_OBJECTS, Ids, VideoObject, fresh_object, only, palette_of
 from vos_lightning.studio.passes import Given, Passes, TrackingPass
 from vos_lightning.studio.tracking import TrackedMask
@@ -51,7 +51,7 @@ class Project:
         self._facts = self._files.facts(source)
         self._files.create()
         self._files.write_facts(self._facts)
-        self._look_at_all(self._files.frames("given"))
+        self._look_at_all(frame for frame in self._files.frames("given") if frame < self.num_frames)
         self._tracked = self._files.tracked()
         # passes from masks that have changed since: nothing can bring them back after a restart but chance
         self._files.keep_passes(self.passes.keys)
@@ -67,12 +67,12 @@ class Project:
         """Replace the list of objects. Masks of those that are gone stay on disk, unseen, until they come back.
 
         Raises:
-            VOSError: an id that can't be, or two of one.
+            VOSError: two have one id.
         """
         objects = tuple(objects)
         ids = [one.id for one in objects]
-        if len(set(ids)) != len(ids) or any(not 1 <= i <= MAX_OBJECTS for i in ids):
-            raise VOSError(f"objects have ids {ids}; expected different ones from 1 to {MAX_OBJECTS}")
+        if len(set(ids)) != len(ids):
+            raise VOSError(f"objects have ids {ids}; expected different ones")
         with self._lock:
             next_id = max([self._facts.next_id, *(i + 1 for i in ids)])
             facts = replace(self._facts, objects=objects, next_id=next_id)
@@ -80,17 +80,9 @@ class Project:
             self._facts = facts
             self._look_at_all(self._given)
 
-    def new_object(self) -> VideoObject:
-        """One more object, with an id and a colour of its own; not yet in the list.
-
-        Raises:
-            VOSError: all ids are given away.
-        """
-        if self._facts.next_id > MAX_OBJECTS:
-            raise VOSError(
-                f"a mask holds at most {MAX_OBJECTS} objects, and all ids were given away; start a new project"
-            )
-        return fresh_object(self._facts.next_id)
+    def new_object(self) -> VideoObject | None:
+        """One more object, with an id and a colour of its own; not yet in the list. None if all ids are given away."""
+        return fresh_object(self._facts.next_id) if self._facts.next_id <= MAX_OBJECTS else None
 
     # --- given masks
 
@@ -132,7 +124,10 @@ class Project:
             if not ids.any():
                 raise VOSError("this file holds no object: all its pixels are 0")
             if ids.max() > MAX_OBJECTS:  # 255 alone
-                ids = merged_objects(ids, self.new_object().id)
+                one = self.new_object()
+                if one is None:
+                    raise VOSError(f"a project has at most {MAX_OBJECTS} objects, removed ones too; start another one")
+                ids = merged_objects(ids, one.id)
             new = set(present_ids(ids)) - {one.id for one in self.objects}
             self.set_objects([*self.objects, *(fresh_object(one, reader.names.get(one, "")) for one in sorted(new))])
             self.give(frame, ids)
@@ -144,8 +139,12 @@ class Project:
             self._take_note({other: one for other, one in self._given.items() if other != frame})
 
     def given_mask(self, frame: int) -> Ids:
-        """The mask given for a frame, (H, W); only objects of the list."""
-        return only(self.objects, self._files.mask("given", frame))
+        """The mask given for a frame, (H, W); only objects of the list.
+
+        Raises:
+            VOSError: it is damaged.
+        """
+        return only(self.objects, self._read("given", frame))
 
     # --- what is shown
 
@@ -161,7 +160,12 @@ class Project:
                 return self.given_mask(frame)
             if frame not in self._tracked:
                 return np.zeros(self.size, np.uint8)
-        return only([one for one in self.objects if one.is_present(frame)], self._files.mask("masks", frame))
+            try:
+                ids = self._read("masks", frame)
+            except VOSError as error:
+                del self._tracked[frame]
+                raise VOSError(f"frame {frame} has lost its mask, whose file is damaged or gone; track again") from error
+        return only([one for one in self.objects if one.is_present(frame)], ids)
 
     def status(self, frame: int) -> Status:
         """What is known of a frame."""
@@ -193,37 +197,48 @@ class Project:
 
     # --- tracking
 
-    def missing(self, one: TrackingPass) -> int:
-        """How many frames of a pass haven't been tracked."""
-        return len(set(one.frames).difference(self._files.frames_of(one.key)))
+    def is_kept(self, one: TrackingPass) -> bool:
+        """Are all masks of a pass on disk?"""
+        return set(one.frames) <= set(self._files.frames_of(one.key))
+
+    def is_shown(self, one: TrackingPass) -> bool:
+        """Is there nothing of a pass left to track or to show?"""
+        with self._lock:
+            return self.is_kept(one) and all(self.status(frame) in "gt" for frame in one.frames)
 
     def write_pass(self, key: str, frame: int, mask: TrackedMask) -> dict[str, Any] | None:
-        """Store the mask of a frame as a pass sees it, and with it what is to be shown: see `merge_directions`.
+        """Store the mask of a frame as a pass sees it, and `show` it."""
+        self._files.write_pass_mask(key, frame, mask)
+        return self.show(key, frame)
+
+    def show(self, key: str, frame: int) -> dict[str, Any] | None:
+        """Put together what passes see in a frame, see `merge_directions`.
 
         Returns:
-            Status and uncertainty of the frame, as pages are told; None if given masks have changed so that the pass
-            doesn't count here any more.
+            Status and uncertainty of the frame, as pages are told; None if this pass doesn't count there any more, for
+            given masks have changed, or has lost its mask.
         """
-        self._files.write_pass_mask(key, frame, mask)
         with self._lock:
-            if key not in self.passes.keys_at(frame):
+            masks = {one: self._files.pass_mask(one, frame) for one in self.passes.keys_at(frame)}
+            seen = {one: mask for one, mask in masks.items() if mask is not None}
+            if key not in seen:
                 return None
-            ids, tracked = self._merged(frame)
-            self._files.write_mask("masks", frame, ids, self.palette())
+            nearer, farther = next(iter(seen.values())), next(reversed(seen.values()))
+            only_farther = farther.uncertainty.keys() - nearer.uncertainty.keys()
+            merged = merge_directions(nearer.ids, farther.ids, only_farther)
+            tracked = Tracked(tuple(seen), farther.uncertainty | nearer.uncertainty)
+            self._files.write_mask("masks", frame, merged, self.palette())
             self._files.add_tracked(frame, tracked)
             self._tracked[frame] = tracked
             return {"status": self.status(frame), "uncertainty": tracked.uncertainty}
 
     # --- inside
 
-    def _merged(self, frame: int) -> tuple[Ids, Tracked]:
-        """What the passes see that count at a frame, at least one of which has been there."""
-        masks = {key: self._files.pass_mask(key, frame) for key in self.passes.keys_at(frame)}
-        seen = {key: mask for key, mask in masks.items() if mask is not None}
-        nearer, farther = next(iter(seen.values())), next(reversed(seen.values()))
-        only_farther = farther.uncertainty.keys() - nearer.uncertainty.keys()
-        ids = merge_directions(nearer.ids, farther.ids, only_farther)
-        return ids, Tracked(tuple(seen), farther.uncertainty | nearer.uncertainty)
+    def _read(self, kind: Kind, frame: int) -> Ids:
+        ids = self._files.mask(kind, frame)
+        if ids.shape != self.size:
+            raise VOSError(f"{self.folder}: the mask {kind}/{frame:05d}.png is of another size; replace or remove it")
+        return ids
 
     def _look_at_all(self, frames: Iterable[int]) -> None:
         """Read what was given for these frames."""

@@ -72,7 +72,7 @@ class Session:
                 "fps": project.fps,
             },
             "objects": [asdict(one) for one in project.objects],
-            "suggestion": asdict(project.new_object()),
+            "suggestion": self._suggestion(),
             "statuses": project.statuses(),
             "uncertainty": project.uncertainties(),
             "progress": asdict(self.worker.progress),
@@ -89,10 +89,15 @@ class Session:
             What the page that did it has to know.
         """
         project = self.project
-        news = {"suggestion": asdict(project.new_object()), "statuses": project.statuses()}
+        news = {"suggestion": self._suggestion(), "statuses": project.statuses()}
         objects = [asdict(one) for one in project.objects]
         self.events.publish({"type": "changed", "frame": frame, "page": page, "objects": objects, **news})
         return news
+
+    def _suggestion(self) -> dict[str, Any] | None:
+        """The next object, None if there can't be one."""
+        one = self.project.new_object()
+        return asdict(one) if one else None
 
     def pictures_around(self, frame: int) -> list[NDArray[np.uint8]]:
         """A frame in full size, RGB (H, W, 3), and some close to it.

@@ -206,23 +206,29 @@ class Worker:
         for anchor in anchors:
             for direction in _DIRECTIONS[job.mode]:
                 one = passes.starting_at(anchor, direction, whole=job.mode != "all")
-                if self._project.missing(one):
+                if not self._project.is_shown(one):
                     yield one
 
     def _remaining(self, job: Job) -> int:
         return sum(len(one.frames) for one in self._passes(job))
 
     def _follow(self, one: TrackingPass) -> Iterator[int]:
-        """Track along a pass until it ends or no longer counts; yields the frames."""
-        assert self._tracker is not None
-        frames = [one.anchor] if one.other is None else [one.other, one.anchor]
-        track = self._tracker.start([(self._source[frame], self._project.given_mask(frame)) for frame in frames])
-        for frame, picture in self._pictures(one.frames):
-            shown = self._project.write_pass(one.key, frame, follow(track, picture))
+        """Follow a pass until it ends or no longer counts; yields the frames."""
+        kept = self._project.is_kept(one)  # what was tracked before a change that was undone is shown again
+        news = ((frame, self._project.show(one.key, frame)) for frame in one.frames) if kept else self._tracked(one)
+        for frame, shown in news:
             if shown is None:
                 return
             self._publish({"type": "tracked", "frame": frame, **shown})
             yield frame
+
+    def _tracked(self, one: TrackingPass) -> Iterator[tuple[int, dict[str, Any] | None]]:
+        """Track along a pass; yields frames and what is shown of them."""
+        assert self._tracker is not None
+        frames = [one.anchor] if one.other is None else [one.other, one.anchor]
+        track = self._tracker.start([(self._source[frame], self._project.given_mask(frame)) for frame in frames])
+        for frame, picture in self._pictures(one.frames):
+            yield frame, self._project.write_pass(one.key, frame, follow(track, picture))
 
     def _pictures(self, frames: range) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Frames with their pictures; backward they are decoded a few at a time."""

@@ -43,11 +43,9 @@ export const putIds = async (path, ids) =>
 export const askOutline = async (path, wish) =>
   unzip(await request(path, { method: "POST", body: JSON.stringify(wish), headers: { "content-type": "application/json" } }));
 
-/** Calls `onEvent` with what the server tells, `onReturn` when it is back after having been away. */
-export function listen(onEvent, onReturn) {
+/** Calls `onEvent` with what the server tells, `onOpen` when it is there: at first, and after having been away. */
+export function listen(onEvent, onOpen) {
   const source = new EventSource("events");
-  let away = false;
   source.onmessage = (message) => onEvent(JSON.parse(message.data));
-  source.onerror = () => { away = true; };
-  source.onopen = () => { if (away) { away = false; onReturn(); } };
+  source.onopen = onOpen;
 }

@@ -8,15 +8,19 @@ import { goTo, mask, redraw } from "./view.js";
 
 let saving = Promise.resolve();
 let waiting = 0;
+const refused = new Set(); // what is shown, but not kept
 
 /** Sends changes one after the other. */
-function save(send) {
+function save(path, send) {
   waiting += 1;
-  update({ saved: false });
-  saving = saving.then(send).catch(say).then((news) => {
+  update({ saved: "saving…" });
+  saving = saving.then(() => send(path)).then(
+    (news) => { refused.delete(path); return news; },
+    (error) => { refused.add(path); say(error); },
+  ).then((news) => {
     waiting -= 1;
     // while more is on its way, what the server knows is behind what is shown
-    update({ saved: waiting === 0, ...(waiting === 0 ? news : {}) });
+    if (waiting === 0) update({ saved: refused.size ? "not saved" : "saved", ...news });
   });
   return saving;
 }
@@ -75,12 +79,12 @@ function keep(frame) {
   const ids = mask.ids.slice();
   masks.put(frame, ids);
   update({ statuses: state.statuses.slice(0, frame) + "g" + state.statuses.slice(frame + 1) });
-  save(() => api.putIds(`given/${frame}`, ids));
+  save(`given/${frame}`, (path) => api.putIds(path, ids));
 }
 
 /** The given mask goes; the tracked one shows again. */
 async function forget(frame) {
-  await save(() => api.remove(`given/${frame}`));
+  await save(`given/${frame}`, api.remove);
   masks.forget(frame);
   await goTo(frame, true);
 }
@@ -117,7 +121,7 @@ export function setObjects(objects, { recorded = true } = {}) {
     update({ objects: list, selected });
     mask.draw();
     redraw();
-    return save(() => api.putJSON("objects", { objects: list }));
+    return save("objects", (path) => api.putJSON(path, { objects: list }));
   };
   const saved = apply(objects);
   if (recorded) {
@@ -134,10 +138,11 @@ export const changeObject = (id, values, options) =>
 
 export function addObject() {
   const one = state.suggestion;
+  if (!one) say("A project has at most 254 objects, removed ones too; start another one");
   if (!one || object(one.id)) return state.selected;
   setObjects([...state.objects, one]);
   const id = one.id + 1;
-  update({ selected: one.id, suggestion: { ...one, id, name: `object ${id}` } });
+  update({ selected: one.id, suggestion: id > 254 ? null : { ...one, id, name: `object ${id}` } });
   return one.id;
 }
 

@@ -17,10 +17,22 @@ import { fit, goTo, mask, redraw, view, watchSize, zoom } from "./view.js";
 const $ = (id) => document.getElementById(id);
 const STATUS = { g: "given", t: "tracked", o: "to track again", "-": "no mask" };
 
+let loading = Promise.resolve();
+let missed = null; // events that come while the server is asked for everything: its answer may be older
+
 /** Everything anew from the server. */
-async function load() {
-  const facts = await api.getJSON("state");
-  if (!facts.video) { choose(facts.choices); return; }
+function load() {
+  loading = loading.catch(() => {}).then(async () => {
+    const events = missed = [];
+    const facts = await api.getJSON("state").finally(() => { missed = null; });
+    const shown = facts.video ? show(facts) : choose(facts.choices);
+    events.forEach(hear);
+    await shown;
+  });
+  return loading;
+}
+
+async function show(facts) {
   $("choose").close();
   const first = !state.video;
   masks.clear();
@@ -53,6 +65,7 @@ function choose(choices) {
 
 /** Takes over what another page or the tracker did. */
 function hear(event) {
+  if (missed) { missed.push(event); return; }
   switch (event.type) {
     case "opened":
       state.video = null;
@@ -93,9 +106,9 @@ function startToolbar() {
   }
   const slider = $("size").querySelector("input");
   slider.oninput = () => update({ brush: Number(slider.value) });
-  on("tool brush", () => {
+  on("tool brush outlining", () => {
     for (const button of $("tools").children) button.classList.toggle("on", button.dataset.tool === state.tool);
-    $("hint").textContent = TOOLS[state.tool].hint;
+    $("hint").textContent = state.outlining ? "Finding the outline…" : TOOLS[state.tool].hint;
     $("size").hidden = !isSized();
     slider.value = state.brush;
     $("size").querySelector("output").textContent = state.brush;
@@ -123,7 +136,10 @@ function startButtons() {
     $("undo").disabled = !canUndo();
     $("redo").disabled = !canRedo();
   });
-  on("saved", () => { $("saved").textContent = state.saved === false ? "saving…" : "saved"; });
+  on("saved", () => {
+    $("saved").textContent = state.saved;
+    $("saved").classList.toggle("bad", state.saved === "not saved");
+  });
   on("frame statuses", () => {
     const status = state.statuses[state.frame] ?? "-";
     $("frame-status").textContent = STATUS[status];
@@ -146,5 +162,4 @@ startKeys();
 startTools();
 watchSize();
 api.listen(hear, () => load().catch(say));
-load().catch(say);
 window.studio = { state, mask, view }; // for the console

@@ -14,6 +14,8 @@ export const state = {
   tool: "box",
   brush: 12,            // radius in pixels of the frame
   playing: false,
+  outlining: false,     // an outline is being found
+  saved: "",            // saved, saving…, not saved
   ready: false,         // the first frame is shown
 };
 

@@ -62,6 +62,7 @@ async function outline(wish) {
   const { frame, id, box, strokes } = wish;
   const before = outlineOf;
   canvas.classList.add("busy");
+  update({ outlining: true });
   try {
     const inside = await askOutline(`outline/${frame}`, { box, strokes });
     await goTo(frame);
@@ -81,6 +82,7 @@ async function outline(wish) {
     say(error);
   } finally {
     canvas.classList.remove("busy");
+    update({ outlining: false });
   }
 }
 
@@ -101,16 +103,14 @@ function dragBox(start) {
   overlays.add(show);
   return {
     move(point) { end = point; redraw(); },
-    end() {
-      overlays.delete(show);
-      redraw();
+    async end() {
       const box = [Math.min(start.x, end.x), Math.min(start.y, end.y), Math.max(start.x, end.x), Math.max(start.y, end.y)];
       if (box[2] - box[0] < SMALLEST_BOX || box[3] - box[1] < SMALLEST_BOX) {
         const id = mask.at(start.x, start.y);
         if (id) update({ selected: id }); // a click selects what is under it
-        return;
-      }
-      outline({ frame: state.frame, id: target(), box, strokes: [] });
+      } else await outline({ frame: state.frame, id: target(), box, strokes: [] });
+      overlays.delete(show);
+      redraw();
     },
     cancel: () => overlays.delete(show),
   };

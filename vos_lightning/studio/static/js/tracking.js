@@ -35,6 +35,8 @@ function text({ phase, mode, frame, done, remaining, fps, message }) {
 export function startTracking() {
   for (const button of document.querySelectorAll("[data-track]")) button.onclick = () => track(button.dataset.track);
   for (const button of document.querySelectorAll("[data-do]")) button.onclick = () => ask({ do: button.dataset.do });
+  const next = document.getElementById("next-step");
+  on("statuses progress", () => { next.hidden = state.progress?.phase !== "idle" || !/^-*g[-g]*$/.test(state.statuses); });
   const box = document.getElementById("progress");
   on("progress", () => {
     const { progress } = state;

@@ -1,0 +1,105 @@
+"""The thread that tracks, with a tracker that makes its masks up."""
+
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("starlette", reason="needs the studio extra")
+
+from tests.studio.conftest import FRAMES, PATIENCE, truth
+from vos_lightning.errors import VOSError
+from vos_lightning.io.frames import open_frames
+from vos_lightning.studio.objects import VideoObject
+from vos_lightning.studio.project import Project
+from vos_lightning.studio.worker import Worker
+
+
+class Copies:
+    """Tracks by repeating the given mask; `before_step` is called for each frame."""
+
+    def __init__(self, before_step=lambda: None) -> None:
+        self.before_step = before_step
+        self.steps = 0
+
+    def start(self, given):
+        self.mask = given[-1][1]
+        return self
+
+    uncertainty = {1: 0.5}  # noqa: RUF012 - never changed
+
+    def step(self, _):
+        self.steps += 1
+        self.before_step()
+        return self.mask
+
+
+@pytest.fixture
+def project(clip, tmp_path):
+    project = Project(tmp_path / "project", open_frames(clip))
+    project.set_objects([VideoObject(1, "square", "#ff0000")])
+    project.give(0, truth(0))
+    return project
+
+
+@pytest.fixture
+def employ(project, clip):
+    """Starts workers."""
+    workers = []
+
+    def start(tracker: Copies) -> Worker:
+        workers.append(Worker(project, open_frames(clip), lambda: tracker, lambda event: None))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.close()
+
+
+def finish(worker: Worker) -> None:
+    """Track all, and wait for it."""
+    worker.start("all", 0)
+    end = time.monotonic() + PATIENCE
+    while worker.progress.phase != "idle":
+        assert worker.progress.phase in ("loading", "running"), worker.progress
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_painting_while_it_tracks_changes_what_is_tracked(project, employ):
+    tracker = Copies()
+    tracker.before_step = lambda: tracker.steps == 3 and project.give(8, truth(8))
+    finish(employ(tracker))
+    assert project.statuses() == "gtttttttgttt"
+    assert (project.mask(4) == truth(0)).all()
+    assert (project.mask(7) == truth(8)).all()
+
+
+def test_after_a_change_is_undone_nothing_is_tracked_twice(project, employ):
+    tracker = Copies()
+    worker = employ(tracker)
+    finish(worker)
+    project.give(6, truth(6))
+    finish(worker)
+    assert (project.mask(9) == truth(6)).all()
+    project.take_back(6)
+    assert project.statuses() == "gooooot" + "o" * (FRAMES - 7)  # nothing had been put over the mask of 6
+    steps = tracker.steps
+    finish(worker)
+    assert tracker.steps == steps
+    assert project.statuses() == "g" + "t" * (FRAMES - 1)
+    assert all(np.array_equal(project.mask(frame), truth(0)) for frame in range(1, FRAMES))
+    with pytest.raises(VOSError, match="all of these frames are tracked"):
+        worker.start("all", 0)
+
+
+def test_a_damaged_mask_is_tracked_again(project, employ):
+    tracker = Copies()
+    worker = employ(tracker)
+    finish(worker)
+    for png in [*project.folder.glob("passes/*/00005.png"), project.folder / "masks" / "00005.png"]:
+        png.write_bytes(b"")
+    with pytest.raises(VOSError, match="track again"):
+        project.mask(5)
+    finish(worker)
+    assert (project.mask(5) == truth(0)).all()
