@@ -164,7 +164,7 @@ class Project:
                 ids = self._read("masks", frame)
             except VOSError as error:
                 del self._tracked[frame]
-                raise VOSError(f"frame {frame} has lost its mask, whose file is damaged or gone; track again") from error
+                raise VOSError(f"frame {frame} has lost its mask: its file is damaged or gone; track again") from error
         return only([one for one in self.objects if one.is_present(frame)], ids)
 
     def status(self, frame: int) -> Status:
