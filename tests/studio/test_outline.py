@@ -7,7 +7,7 @@ pytest.importorskip("cv2")
 
 from tests.studio.conftest import HEIGHT, WIDTH, overlap, square_at, truth
 from vos_lightning.io.frame_folder import read_frame
-from vos_lightning.studio.outline import Stroke, outline
+from vos_lightning.studio.outline import Outliner, Stroke
 
 
 @pytest.fixture
@@ -18,6 +18,10 @@ def pictures(clip):
 def box_with_room(room: int) -> tuple[int, int, int, int]:
     left, top, right, bottom = square_at(0)
     return left - room, top - room, right + room, bottom + room
+
+
+def outline(pictures, box, strokes=()):
+    return Outliner(pictures, box).outline(strokes)
 
 
 @pytest.mark.parametrize("room", [1, 4, 10])
@@ -54,3 +58,13 @@ def test_any_box_gets_an_answer(pictures, box):
 def test_a_flat_picture_gets_an_answer():
     picture = np.full((40, 60, 3), 90, np.uint8)
     assert outline([picture, picture], (10, 10, 40, 30)).shape == (40, 60)
+
+
+def test_a_stroke_leaves_what_is_far_from_it(pictures):
+    left, top, right, bottom = square_at(0)
+    outliner = Outliner(pictures, box_with_room(4))
+    before = outliner.outline()
+    corner = outliner.outline([Stroke(((left - 3.0, top - 3.0),), 1.0, False)])
+    assert not corner[top - 3, left - 3]
+    assert overlap(corner, before) > 0.9
+    assert corner[top + 10 : bottom - 6, left + 10 : right - 6].all()

@@ -139,7 +139,7 @@ class _Routes:
         wish = outline.request_from(await _json(request), session.project.size)
 
         def work() -> NDArray[np.uint8]:
-            return outline.outline(session.pictures_around(frame), wish.box, wish.strokes).astype(np.uint8)
+            return session.outliner(frame, wish.box).outline(wish.strokes).astype(np.uint8)
 
         return _ids_response(await run_in_threadpool(work))
 

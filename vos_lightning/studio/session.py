@@ -17,6 +17,8 @@ from vos_lightning.io.frames import IMAGE_SUFFIXES, open_frames
 from vos_lightning.io.locks import FolderLock
 from vos_lightning.studio.events import Events
 from vos_lightning.studio.folder import ProjectFolder
+from vos_lightning.studio.ground import Box
+from vos_lightning.studio.outline import Outliner
 from vos_lightning.studio.pictures import Pictures
 from vos_lightning.studio.project import Project
 from vos_lightning.studio.tracking import Tracker, TrackerSettings
@@ -25,7 +27,7 @@ from vos_lightning.studio.worker import Worker
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif"})
 PROJECT_SUFFIX = ".studio"
 _THUMBNAIL_SIDE = 72
-_NEARBY = (1, 2, 4)
+NEARBY = (1, 2, 4, 6, 8, 10, 12, 16, 20, 24)
 """How far off the frames lie that show what moves."""
 _MOST_CHOICES = 500
 
@@ -54,6 +56,7 @@ class Session:
             self.pictures = Pictures(video)
             self.thumbnails = Pictures(video, _THUMBNAIL_SIDE)
             self.events = events
+            self._outliner: tuple[tuple[int, Box], Outliner] | None = None
             self.worker = Worker(self.project, open_frames(video), lambda: Tracker(settings), events.publish)
         except BaseException:
             self._lock.release()
@@ -99,18 +102,25 @@ class Session:
         one = self.project.new_object()
         return asdict(one) if one else None
 
-    def pictures_around(self, frame: int) -> list[NDArray[np.uint8]]:
-        """A frame in full size, RGB (H, W, 3), and some close to it.
+    def outliner(self, frame: int, box: Box) -> Outliner:
+        """For a box in a frame; the last one is kept, so that strokes are answered soon.
 
         Raises:
             VOSError: no such frame, or one is damaged.
         """
-        project = self.project
-        if not 0 <= frame < project.num_frames:
-            raise VOSError(f"there is no frame {frame}; the video has {project.num_frames}")
-        way = 1 if frame + _NEARBY[-1] < project.num_frames else -1
-        near = [min(max(frame + way * step, 0), project.num_frames - 1) for step in _NEARBY]
-        return open_frames(project.video).read([frame, *(one for one in near if one != frame)])
+        kept = self._outliner
+        if kept is None or kept[0] != (frame, box):
+            kept = self._outliner = (frame, box), Outliner(self._pictures_around(frame), box)
+        return kept[1]
+
+    def _pictures_around(self, frame: int) -> list[NDArray[np.uint8]]:
+        """A frame in full size, RGB (H, W, 3), and some on that side of it where there are more."""
+        count = self.project.num_frames
+        if not 0 <= frame < count:
+            raise VOSError(f"there is no frame {frame}; the video has {count}")
+        way = 1 if 2 * frame < count else -1
+        near = [frame + way * step for step in NEARBY if 0 <= frame + way * step < count]
+        return open_frames(self.project.video).read([frame, *near])
 
     def close(self) -> None:
         """End what runs and let others have the folder."""
