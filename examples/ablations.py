@@ -124,6 +124,7 @@ def score(weights: str, recent: int, options: argparse.Namespace) -> float:
         topk=10,
         offsets=tuple(range(1, recent + 1)),
         follow=False,
+        size_ratio=None,
         colour_weight=0.0,
         mutual_weight=0.0,
         edges=False,

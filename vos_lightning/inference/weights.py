@@ -32,7 +32,14 @@ TASK_KEY = "vos_lightning"
 # The baseline as it is usually run; patches of colours resemble one another more than learned features do.
 LAB_TEMPERATURE = 1 / 40
 LAB_SETTINGS = TrackingSettings(
-    topk=10, offsets=(1, 2, 3, 4), follow=False, colour_weight=0.0, mutual_weight=0.0, edges=False, threshold=0.5
+    topk=10,
+    offsets=(1, 2, 3, 4),
+    follow=False,
+    size_ratio=None,
+    colour_weight=0.0,
+    mutual_weight=0.0,
+    edges=False,
+    threshold=0.5,
 )
 
 # Names of version 0.1.0, which had the options of tracking among those of the task.

@@ -4,12 +4,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from vos_lightning.inference.tracking import propagator as propagator_module
 from vos_lightning.inference.tracking.motion import (
     OUT_OF_FRAME,
     STAY,
-    centres,
+    Place,
+    alike_in_size,
     distinct_shifts,
     move_references,
+    places,
     reference_shifts,
     seen_last,
 )
@@ -18,12 +21,12 @@ from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.models.lab_patches import LabPatches
 
 
-def test_centres_are_those_of_the_pixels_an_object_holds():
+def test_places_are_those_of_the_pixels_an_object_holds():
     probs = torch.zeros(2, 4, 6, 8)
     probs[0, 1, 1:3, 2:6] = 0.9
     probs[0, 2, 5, 7] = 0.6
     probs[0, 3, 0, 0] = 0.5  # not seen: no majority
-    assert centres(probs[:, 1:]) == [[(1.5, 3.5), (5.0, 7.0), None], [None, None, None]]
+    assert places(probs[:, 1:]) == [[(1.5, 3.5, 8), (5.0, 7.0, 1), None], [None, None, None]]
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (2, -3), (-1, 4), (5, 0), (0, -7), (6, 0), (-9, 9)])
@@ -46,10 +49,10 @@ def test_moved_references_against_a_loop(shift):
 
 
 def test_objects_that_move_together_share_a_shift():
-    then = [(0.0, 0.0), (3.0, 3.0), (1.0, 1.0), None, (5.0, 5.0), (9.0, 9.0)]
-    now = [(0.4, 0.0), (4.0, 2.0), (6.0, 1.0), (1.0, 1.0), None, (9.0, 18.0)]
+    then = [at(0, 0), at(3, 3), at(1, 1), None, at(5, 5), at(9, 9)]
+    now = [at(0.4, 0), at(4, 2), at(6, 1), at(1, 1), None, at(9, 18)]
     assert distinct_shifts(then, now, slack=2) == [(0, 0), (5, 0), (0, 9)]
-    assert distinct_shifts([None], [(1.0, 1.0)], slack=2) == [(0, 0)]
+    assert distinct_shifts([None], [at(1, 1)], slack=2) == [(0, 0)]
 
 
 def test_what_came_from_outside_of_the_frame_is_never_matched():
@@ -66,14 +69,62 @@ def test_what_came_from_outside_of_the_frame_is_never_matched():
     assert torch.equal(values[0, 0, 0] == 0, outside)
 
 
+def at(row, column, area=9.0):
+    return Place(row, column, area)
+
+
 def test_what_is_not_seen_stays_where_it_was():
-    masks = torch.zeros(3, 4, 4)
-    masks[1, 2, 2] = masks[2, 0, 1] = 1
-    assert seen_last(masks, [(1.0, 1.0), (3.0, 3.0)]) == [(1.0, 1.0), (2.0, 2.0), (0.0, 1.0)]
+    assert seen_last([None, at(2, 2), at(0, 1)], [at(1, 1), at(3, 3)]) == [at(1, 1), at(2, 2), at(0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "expected"),
+    [
+        ([19], [4], True),  # 20 / 5
+        ([20], [4], False),
+        ([4], [19], True),
+        ([4], [20], False),
+        ([None], [2], True),  # 1 / 3
+        ([None], [4], False),
+        ([500], [None], True),  # wherever it may be
+        ([500, 10], [5, 11], True),  # one of them will do
+        ([500, 10], [5, 90], False),
+        ([500, None], [5, None], True),
+    ],
+)
+def test_references_with_objects_of_other_sizes_are_told_from_the_rest(then, now, expected):
+    frames = [[None if area is None else at(1, 1, area) for area in frame] for frame in (then, now)]
+    assert alike_in_size(*frames, ratio=4.01) is expected
+
+
+def test_an_object_that_grows_is_compared_with_frames_in_which_it_was_large(monkeypatch):
+    """The window sees all; how many references are read says which were passed over."""
+    counts = []
+    real = propagator_module.local_attention
+
+    def spied(query, keys, *rest, **settings):
+        counts.append(keys.shape[1])
+        return real(query, keys, *rest, **settings)
+
+    monkeypatch.setattr(propagator_module, "local_attention", spied)
+    truth = []
+    for side in (8, 16, 32, 48):  # areas in positions: 4, 16, 64, 144
+        mask = torch.zeros(64, 64, dtype=torch.uint8)
+        mask[:side, :side] = 1
+        truth.append(mask)
+    for ratio, expected in ((None, [1, 2, 3, 4]), (4.0, [1, 2, 2, 2])):
+        counts.clear()
+        settings = TrackingSettings(None, 4, (1, 2, 3), follow=False, colour_weight=0.0, size_ratio=ratio)
+        followed = ReconstructionPropagator(LabPatches(), settings=settings)
+        for mask in [*truth, truth[-1]]:
+            frame = (mask * 200).expand(3, -1, -1).contiguous()
+            followed.step(frame, mask if not followed.objects.ids else None)
+        assert followed.objects.places[0].area == 144
+        assert counts == expected
 
 
 def test_given_frames_follow_every_group_and_recent_ones_a_group_each():
-    then, now = [(0.0, 0.0), (5.0, 5.0)], [(0.0, 9.0), (5.0, 5.0)]
+    then, now = [at(0, 0), at(5, 5)], [at(0, 9), at(5, 5)]
     rows, shifts = reference_shifts((30, 9, 3, 2, 1), (False, *4 * [True]), 5 * [then], now, slack=4)
     assert rows == [0, 0, 1, 2, 3, 4]
     assert shifts == [(0, 9), (0, 0), (0, 0), (0, 9), (0, 0), (0, 0)]

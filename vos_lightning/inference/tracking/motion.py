@@ -1,19 +1,20 @@
-"""Where objects have gone since a frame, so that the window in an old reference can follow them.
+"""Where objects have gone since a frame, and how large they were: how a reference is looked at, and whether it is.
 
 A window around the query's own place loses an object that has moved since the first frame; a window as wide as the
 motion finds its look-alikes too. So the reference is moved instead, as far as its objects have (in the spirit of MAMP's
-motion-aware windows), and the window stays narrow.
+motion-aware windows), and the window stays narrow. Objects that have come near or gone away look different, and parts
+of them like other things: references in which they are far larger or smaller than now mislead.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import zip_longest
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 Shift = tuple[int, int]  # rows and columns, in feature positions
-Centre = tuple[float, float]
 STAY: Shift = (0, 0)
 OUT_OF_FRAME = -1e4
 # References at most so many frames old are left where they are.
@@ -22,14 +23,42 @@ STILL = 2
 MAX_GROUPS = 3
 
 
-def centres(masks: Tensor) -> list[list[Centre | None]]:
-    """Centre of each object in each frame, in feature positions; None where it isn't seen.
+class Place(NamedTuple):
+    """Where an object is seen, in feature positions.
+
+    Attributes:
+        row: of its centre.
+        column: of its centre.
+        area: number of positions.
+    """
+
+    row: float
+    column: float
+    area: float
+
+
+def places(masks: Tensor) -> list[list[Place | None]]:
+    """Place of each object in each frame; None where it isn't seen.
 
     Args:
         masks: soft, (R, K, h, w).
     """
     sums = (masks > 0.5).flatten(2).float() @ _moments((masks.shape[2], masks.shape[3]), masks.device)
-    return [[(y / mass, x / mass) if mass else None for mass, y, x in frame] for frame in sums.tolist()]
+    return [[Place(y / mass, x / mass, mass) if mass else None for mass, y, x in frame] for frame in sums.tolist()]
+
+
+def alike_in_size(then: Sequence[Place | None], now: Sequence[Place | None], ratio: float) -> bool:
+    """Whether some object is neither larger nor smaller by `ratio` than it was; one that isn't seen now may be any.
+
+    Args:
+        then: the objects in a reference.
+        now: in the frame before.
+        ratio: of areas, each a position more than seen, above 1.
+    """
+    areas = (
+        (1 + (before.area if before else 0), 1 + after.area) for before, after in zip(then, now, strict=True) if after
+    )
+    return None in now or any(1 / ratio < before / after < ratio for before, after in areas)
 
 
 @lru_cache(maxsize=8)
@@ -39,24 +68,23 @@ def _moments(size: tuple[int, int], device: torch.device) -> Tensor:
     return torch.stack([torch.ones_like(rows), rows, columns], dim=-1).flatten(0, 1).to(device)
 
 
-def seen_last(masks: Tensor, before: Sequence[Centre | None]) -> list[Centre | None]:
-    """Centre of each object, and where it isn't seen that of before.
+def seen_last(now: Sequence[Place | None], before: Sequence[Place | None]) -> list[Place | None]:
+    """Place of each object, and where it isn't seen that of before.
 
     Args:
-        masks: soft, (K, h, w).
+        now: of each object.
         before: as it was; objects that have come since are missing at its end.
     """
-    now = centres(masks[None])[0]
     return [seen or then for seen, then in zip_longest(now, before)]
 
 
-def distinct_shifts(then: Sequence[Centre | None], now: Sequence[Centre | None], slack: int) -> list[Shift]:
+def distinct_shifts(then: Sequence[Place | None], now: Sequence[Place | None], slack: int) -> list[Shift]:
     """How the objects have moved; the first of those that differ by at most `slack` stands for all of them."""
     kept: list[Shift] = []
     for before, after in zip(then, now, strict=True):
         if before is None or after is None:
             continue
-        dy, dx = round(after[0] - before[0]), round(after[1] - before[1])
+        dy, dx = round(after.row - before.row), round(after.column - before.column)
         if all(max(abs(dy - y), abs(dx - x)) > slack for y, x in kept):
             kept.append((dy, dx))
     return kept or [STAY]
@@ -65,8 +93,8 @@ def distinct_shifts(then: Sequence[Centre | None], now: Sequence[Centre | None],
 def reference_shifts(
     ages: Sequence[int],
     recent: Sequence[bool],
-    then: Sequence[Sequence[Centre | None]],
-    now: Sequence[Centre | None],
+    then: Sequence[Sequence[Place | None]],
+    now: Sequence[Place | None],
     slack: int,
 ) -> tuple[list[int], list[Shift]]:
     """How to move references so that objects are where they were seen last: (rows of the references, shift of each).

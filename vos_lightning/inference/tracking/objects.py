@@ -1,8 +1,8 @@
-"""The objects of one video: their ids, when each was given, and where each was seen last."""
+"""The objects of one video: their ids, when each was given, and where each is."""
 
 from torch import Tensor
 
-from vos_lightning.inference.tracking.motion import Centre, seen_last
+from vos_lightning.inference.tracking.motion import Place, places, seen_last
 
 Frames = tuple[int, ...]
 
@@ -12,7 +12,8 @@ class Objects:
 
     Attributes:
         ids: of the objects, as they were given.
-        seen_at: where each object was seen last, in feature positions; None if never.
+        places: where each object is in the last frame; None where it isn't seen.
+        seen_at: where each object was seen last; None if never.
 
     Args:
         max_given: of the frames in which an object was given, the latest that count.
@@ -21,7 +22,8 @@ class Objects:
     def __init__(self, max_given: int) -> None:
         self._max_given = max_given
         self.ids: list[int] = []
-        self.seen_at: list[Centre | None] = []
+        self.places: list[Place | None] = []
+        self.seen_at: list[Place | None] = []
         self._given: dict[int, Frames] = {}  # those that count, ascending
 
     def __len__(self) -> int:
@@ -41,7 +43,8 @@ class Objects:
 
     def see(self, masks: Tensor) -> None:
         """Note where the objects are, by their soft masks (K, h, w)."""
-        self.seen_at = seen_last(masks, self.seen_at)
+        self.places = places(masks[None])[0]
+        self.seen_at = seen_last(self.places, self.seen_at)
 
     def groups(self) -> list[tuple[Frames, list[int]]]:
         """Objects that were given for the same frames: (frames, numbers of the objects), by the latest frame."""

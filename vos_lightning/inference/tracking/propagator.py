@@ -8,7 +8,7 @@ from torch import Tensor
 from vos_lightning.functional.attention import local_attention
 from vos_lightning.functional.colour import rgb_to_lab
 from vos_lightning.inference.tracking.memory_bank import Ids, MemoryBank
-from vos_lightning.inference.tracking.motion import STAY, centres, move_references, reference_shifts
+from vos_lightning.inference.tracking.motion import STAY, alike_in_size, move_references, places, reference_shifts
 from vos_lightning.inference.tracking.network_frames import NetworkFrames
 from vos_lightning.inference.tracking.objects import Frames, Objects
 from vos_lightning.inference.tracking.settings import TrackingSettings
@@ -137,11 +137,17 @@ class Propagator(ABC):
         indices = self._references(given)
         keys, stored = self._memory.read(indices)
         values, masks = self._select(stored, members)
-        bias = None
+        then, bias = places(masks[0]), None
+        if settings.size_ratio is not None:
+            now = [self.objects.places[k] for k in members]
+            rows = [row for row, before in enumerate(then) if alike_in_size(before, now, settings.size_ratio)]
+            if 0 < len(rows) < len(indices):
+                keys, values = keys[:, rows], values[:, rows]
+                indices, then = [indices[row] for row in rows], [then[row] for row in rows]
         if settings.follow and settings.radius is not None:
             ages, recent = zip(*((self._t - i, settings.is_recent(i, self._t)) for i in indices), strict=True)
-            now = [self.objects.seen_at[k] for k in members]
-            rows, shifts = reference_shifts(ages, recent, centres(masks[0]), now, settings.radius // 2)
+            last = [self.objects.seen_at[k] for k in members]
+            rows, shifts = reference_shifts(ages, recent, then, last, settings.radius // 2)
             if any(shift != STAY for shift in shifts):
                 keys, values, bias = move_references(keys, values, rows, shifts)
                 indices = [indices[row] for row in rows]

@@ -26,6 +26,8 @@ class TrackingSettings:
         max_given: of the frames in which an object's mask was given, the latest so many stay references.
         follow: move older references as far as their objects have moved since, see `motion`; without effect where the
             whole frame is seen.
+        size_ratio: references in which all objects are so many times larger or smaller, in area, than in the frame
+            before are passed over, see `motion`; None passes over none.
         chroma_views: encode each frame without a and without b, as in training, and compare by both, see
             `ChromaViews`; without effect on encoders that learned from all of Lab.
         colour_weight: share of Lab patches in the similarities, in [0, 1), see `ColourMix`; without effect on features
@@ -50,6 +52,7 @@ class TrackingSettings:
     given_radius: int | None = None
     max_given: int = 2
     follow: bool = True
+    size_ratio: float | None = 4.0
     chroma_views: bool = True
     colour_weight: float = 0.4
     mutual_weight: float = 0.5
@@ -67,6 +70,7 @@ class TrackingSettings:
             ("offsets", all(offset >= 1 for offset in self.offsets), "frames back, each 1 or more"),
             ("given_radius", self.given_radius is None or self.given_radius >= 0, "0 or more, or None"),
             ("max_given", self.max_given >= 1, "1 or more"),
+            ("size_ratio", self.size_ratio is None or self.size_ratio > 1, "more than 1, or None"),
             ("colour_weight", 0 <= self.colour_weight < 1, "at least 0 and less than 1"),
             ("mutual_weight", 0 <= self.mutual_weight < float("inf"), "0 or more"),
             ("threshold", 0 < self.threshold < 1, "more than 0 and less than 1"),
