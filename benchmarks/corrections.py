@@ -2,11 +2,10 @@
 
     python benchmarks/corrections.py ../shared/data/DAVIS-2016-tuning --corrections 3
 
-Every frame is tracked from the nearest given one, forward or backward, with that at the other end of the gap in the
-memory, as in the studio. The worst frame is the one of
-the lowest J&F; of those that are at most 0.05 better, the one in which the object is largest: an annotator mends what
-can be seen. Given frames are scored too, as in DAVIS all but the first and the last are. Beside it: how well the
-tracker's uncertainty, without corrections, ranks frames by their J (Spearman).
+Every gap is tracked from both ends, with both given frames in the memory, and put together, as in the studio. The worst
+frame is the one of the lowest J&F; of those that are at most 0.05 better, the one in which the object is largest: an
+annotator mends what can be seen. Given frames are scored too, as in DAVIS all but the first and the last are. Beside
+it: how well the tracker's uncertainty, without corrections, ranks frames by their J (Spearman).
 
 Labels are merged to one object, as in DAVIS 2016. Finished sequences are kept in --output and not tracked again.
 """
@@ -22,7 +21,7 @@ from scipy.stats import spearmanr
 
 from vos_lightning import VideoSegmenter
 from vos_lightning.functional import contour_accuracy, region_similarity
-from vos_lightning.inference.directions import halves
+from vos_lightning.inference.directions import Seen, merge_directions
 from vos_lightning.inference.tracking.track import Track
 from vos_lightning.io.frames import FrameFolder
 from vos_lightning.io.masks import read_mask
@@ -39,29 +38,27 @@ class Sequel:
         self.uncertainty: dict[int, float] = {}
         self._segmenter = segmenter
         self._frames = frames
-        self._passes: dict[tuple[int, int, int | None], tuple[Track, dict[int, np.ndarray]]] = {}
+        self._passes: dict[tuple[int, int, int | None], tuple[Track, dict[int, Seen]]] = {}
 
     def masks(self) -> list[np.ndarray]:
         """Masks of all frames (H, W) bool, with what is given so far."""
-        masks = [np.zeros_like(mask) for mask in self.truth]
+        masks = list(self.truth)
         anchors = [t for t in self.given if self.truth[t].any()]
         second, last_but_one = (*anchors[1:2], None)[0], (*anchors[-2:-1], None)[0]
-        reach: list[tuple[int, int | None, range]] = [
-            (anchors[0], second, range(anchors[0] - 1, -1, -1)),
-            (anchors[-1], last_but_one, range(anchors[-1] + 1, len(masks))),
-        ]
+        for t in range(anchors[0]):
+            masks[t] = self._seen(anchors[0], second, -1, t).ids > 0
+        for t in range(anchors[-1] + 1, len(masks)):
+            masks[t] = self._seen(anchors[-1], last_but_one, 1, t).ids > 0
         for left, right in pairwise(anchors):
-            forward, backward = halves(left, right)
-            reach += [(left, right, forward), (right, left, backward)]
-        for anchor, other, frames in reach:
-            for t in frames:
-                masks[t] = self._tracked(anchor, other, frames.step, t)
+            for t in range(left + 1, right):
+                forward, backward = self._seen(left, right, 1, t), self._seen(right, left, -1, t)
+                masks[t] = merge_directions(forward, backward, (t - left) / (right - left)).ids > 0
         for t in self.given:
             masks[t] = self.truth[t]
         return masks
 
-    def _tracked(self, anchor: int, other: int | None, step: int, t: int) -> np.ndarray:
-        """The mask of a frame, by the pass from an anchor, which goes on as far as it has to."""
+    def _seen(self, anchor: int, other: int | None, step: int, t: int) -> Seen:
+        """A frame as the pass from an anchor sees it, which goes on as far as it has to."""
         way = anchor, step, other
         if way not in self._passes:
             track = self._segmenter.tracker()
@@ -69,13 +66,13 @@ class Sequel:
                 track.remember(self._frames[other], self.truth[other].astype(np.uint8))
             track.step(self._frames[anchor], self.truth[anchor].astype(np.uint8))
             self._passes[way] = track, {}
-        track, masks = self._passes[way]
-        while t not in masks:
-            here = anchor + step * (len(masks) + 1)
-            masks[here] = track.step(self._frames[here]) > 0
+        track, seen = self._passes[way]
+        while t not in seen:
+            here = anchor + step * (len(seen) + 1)
+            seen[here] = Seen(track.step(self._frames[here]), track.uncertainty)
             if way == (0, 1, None):
                 self.uncertainty[here] = track.uncertainty[1]
-        return masks[t]
+        return seen[t]
 
 
 def correct(sequel: Sequel, corrections: int) -> tuple[list[float], float]:

@@ -14,32 +14,28 @@ def test_passes_lead_from_given_frames_to_the_next_ones():
     assert passes.anchors == [0, 3]
     assert passes.keys == {"forward-00000-1-00003-1", "backward-00000-1-00003-1", "forward-00003-1-00000-1",
                            "backward-00003-1-00000-1"}  # fmt: skip
-    assert passes.starting_at(3, "forward", whole=False).frames == range(4, 8)
-    assert passes.starting_at(0, "forward", whole=False).frames == range(1, 2)
-    assert passes.starting_at(3, "backward", whole=False).frames == range(2, 1, -1)
-    assert passes.starting_at(3, "backward", whole=True).frames == range(2, 0, -1)
+    assert passes.starting_at(3, "forward").frames == range(4, 8)
+    assert passes.starting_at(0, "forward").frames == range(1, 3)
+    assert passes.starting_at(3, "backward").frames == range(2, 0, -1)
 
 
-def test_the_pass_from_the_nearer_frame_comes_first():
+def test_the_pass_forward_comes_first():
     passes = Passes({1: ONE, 5: BOTH}, 8)
-    forward, backward = (
-        passes.starting_at(1, "forward", whole=True).key,
-        passes.starting_at(5, "backward", whole=True).key,
-    )
-    assert [passes.keys_at(frame) for frame in (2, 3, 4)] == [[forward, backward]] * 2 + [[backward, forward]]
-    assert passes.keys_at(0) == [passes.starting_at(1, "backward", whole=True).key]
-    assert passes.keys_at(7) == [passes.starting_at(5, "forward", whole=True).key]
+    forward, backward = passes.starting_at(1, "forward").key, passes.starting_at(5, "backward").key
+    assert [passes.keys_at(frame) for frame in (2, 4)] == [[forward, backward]] * 2
+    assert passes.keys_at(0) == [passes.starting_at(1, "backward").key]
+    assert passes.keys_at(7) == [passes.starting_at(5, "forward").key]
+    assert [passes.way(frame) for frame in (2, 3, 4)] == [0.25, 0.5, 0.75]
+    with pytest.raises(ValueError, match="between two anchors"):
+        passes.way(7)
 
 
 def test_frames_that_share_no_object_know_nothing_of_one_another():
     passes = Passes({0: ONE, 4: OTHER}, 8)
-    assert passes.starting_at(0, "forward", whole=False).other is None
-    assert passes.starting_at(0, "forward", whole=False).frames == range(1, 4)  # all the way: 4 doesn't hold object 1
-    assert (
-        passes.starting_at(0, "forward", whole=False).key
-        == Passes({0: ONE}, 8).starting_at(0, "forward", whole=False).key
-    )
-    assert passes.starting_at(0, "forward", whole=False).key not in passes.keys_at(5)
+    assert passes.starting_at(0, "forward").other is None
+    assert passes.starting_at(0, "forward").frames == range(1, 4)  # all the way: 4 doesn't hold object 1
+    assert passes.starting_at(0, "forward").key == Passes({0: ONE}, 8).starting_at(0, "forward").key
+    assert passes.starting_at(0, "forward").key not in passes.keys_at(5)
 
 
 def test_nothing_given_means_nothing_to_track():

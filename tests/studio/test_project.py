@@ -30,20 +30,20 @@ def project(clip, tmp_path):
     return project
 
 
-def track(project, anchor: int, direction, *, whole: bool = False) -> list[int]:
+def track(project, anchor: int, direction) -> list[int]:
     """Pretends to track a pass; returns its frames."""
-    one = project.passes.starting_at(anchor, direction, whole=whole)
+    one = project.passes.starting_at(anchor, direction)
     for frame in one.frames:
         project.write_pass(one.key, frame, TrackedMask(truth(frame), {1: 0.25}))
     assert project.is_shown(one)
     return list(one.frames)
 
 
-def test_each_half_of_a_gap_is_tracked_from_its_end(project):
+def test_a_gap_is_tracked_from_both_ends(project):
     project.give(0, truth(0))
     project.give(7, truth(7))
-    assert track(project, 0, "forward") == [1, 2, 3]
-    assert track(project, 7, "backward") == [6, 5, 4]
+    assert track(project, 0, "forward") == [1, 2, 3, 4, 5, 6]
+    assert track(project, 7, "backward") == [6, 5, 4, 3, 2, 1]
     assert track(project, 7, "forward") == [8, 9, 10, 11]
     assert project.statuses() == "gttttttgtttt"
 
@@ -65,7 +65,7 @@ def test_a_pass_looks_back_at_the_given_frame_it_goes_to(project):
     for frame in (0, 4, 9):
         project.give(frame, truth(frame))
     others = {
-        (anchor, direction): project.passes.starting_at(anchor, direction, whole=False).other
+        (anchor, direction): project.passes.starting_at(anchor, direction).other
         for anchor in (0, 4, 9)
         for direction in ("forward", "backward")
     }
@@ -73,19 +73,19 @@ def test_a_pass_looks_back_at_the_given_frame_it_goes_to(project):
     assert [others[anchor, "backward"] for anchor in (0, 4, 9)] == [4, 0, 4]
     project.set_objects([SQUARE, VideoObject(2, "other", "#00ff00")])
     project.give(9, truth(9) * 2)
-    assert project.passes.starting_at(4, "forward", whole=False).other is None
+    assert project.passes.starting_at(4, "forward").other is None
 
 
-def test_the_nearer_pass_is_shown(project):
+def test_the_pass_that_is_surer_or_nearer_is_shown(project):
     project.give(0, truth(0))
     project.give(6, truth(6))
-    forward, backward = (project.passes.starting_at(*way, whole=True) for way in ((0, "forward"), (6, "backward")))
+    forward, backward = (project.passes.starting_at(*way) for way in ((0, "forward"), (6, "backward")))
     for frame in range(1, 6):
         project.write_pass(forward.key, frame, TrackedMask(truth(0), {1: 0.1}))
-        project.write_pass(backward.key, frame, TrackedMask(truth(6), {1: 0.2}))
+        project.write_pass(backward.key, frame, TrackedMask(truth(6), {1: 0.5}))
     shown = [0 if (project.mask(frame) == truth(0)).all() else 6 for frame in range(1, 6)]
-    assert shown == [0, 0, 0, 6, 6]
-    assert project.uncertainties()[2] == {1: 0.1}
+    assert shown == [0, 0, 0, 0, 6]  # half of the way is frame 3, and 0.4 surer is more than a sixth of it farther
+    assert project.uncertainties() == {frame: {1: 0.5 if frame == 5 else 0.1} for frame in range(1, 6)}
 
 
 def test_an_object_given_on_one_side_only_is_tracked_through(project):
@@ -95,9 +95,9 @@ def test_an_object_given_on_one_side_only_is_tracked_through(project):
     both[60:70, 5:15] = 2
     project.give(0, truth(0))
     project.give(8, both)
-    assert len(project.passes.starting_at(8, "backward", whole=False).frames) == 7
-    track(project, 0, "forward", whole=True)
-    one = project.passes.starting_at(8, "backward", whole=True)
+    assert len(project.passes.starting_at(8, "backward").frames) == 7
+    track(project, 0, "forward")
+    one = project.passes.starting_at(8, "backward")
     project.write_pass(one.key, 1, TrackedMask(both, {1: 0.1, 2: 0.3}))
     assert set(np.unique(project.mask(1))) == {0, 1, 2}
     assert (project.mask(1)[truth(1) > 0] == 1).all()
@@ -203,7 +203,7 @@ def test_ids_are_checked(project):
 
 def test_a_mask_that_comes_after_a_change_no_longer_counts(project):
     project.give(0, truth(0))
-    one = project.passes.starting_at(0, "forward", whole=False)
+    one = project.passes.starting_at(0, "forward")
     project.give(6, truth(6))  # painted while the next frame is being tracked
     assert project.write_pass(one.key, 1, TrackedMask(truth(1), {1: 0.25})) is None
     assert project.statuses() == "g-----g-----"

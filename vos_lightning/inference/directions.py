@@ -1,6 +1,7 @@
 """Masks between two given frames: tracked forward from the earlier, backward from the later, and put together."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,33 +9,37 @@ from numpy.typing import NDArray
 Ids = NDArray[np.uint8]
 
 
-def halves(before: int, after: int) -> tuple[range, range]:
-    """Which frames between two given ones are nearer to which, in the order in which they are tracked.
+class Seen(NamedTuple):
+    """A frame as one of the directions sees it.
+
+    Attributes:
+        ids: (H, W).
+        uncertainty: of each object that was followed, in [0, 1], by id; see `Track.uncertainty`.
+    """
+
+    ids: Ids
+    uncertainty: Mapping[int, float]
+
+
+def merge_directions(forward: Seen, backward: Seen, way: float) -> Seen:
+    """The mask of a frame that was tracked from two sides, each object from the side that is to be trusted more.
+
+    That is the one whose certainty and nearness make the larger sum: half of the way weighs as much as a difference in
+    certainty of one. Objects that one side doesn't know are taken from the other. Where objects meet, the one that is
+    trusted more lies above.
 
     Args:
-        before: index of the earlier given frame.
-        after: index of the later one.
-
-    Returns:
-        Frames to track forward from `before`, the middle one among them, and backward from `after`.
-
-    >>> halves(0, 5)
-    (range(1, 3), range(4, 2, -1))
+        forward: tracked from the earlier of the given frames.
+        backward: tracked from the later one.
+        way: of the frames between the two, the share that lies behind this one, in [0, 1].
     """
-    middle = (before + after) // 2
-    return range(before + 1, middle + 1), range(after - 1, middle, -1)
-
-
-def merge_directions(nearer: Ids, farther: Ids, only_farther: Collection[int] = ()) -> Ids:
-    """The mask of a frame that was tracked from two sides: that of the nearer given frame.
-
-    Objects that only the farther one holds are taken from there, where the nearer shows background.
-
-    Args:
-        nearer: (H, W) ids tracked from the nearer given frame.
-        farther: (H, W) ids tracked from the farther one.
-        only_farther: ids of the objects that were not given in the nearer frame.
-    """
-    if not only_farther:
-        return nearer
-    return np.where((nearer == 0) & np.isin(farther, list(only_farther)), farther, nearer)
+    trusted: dict[int, tuple[float, Seen]] = {}
+    for side, nearness in ((forward, 1 - way), (backward, way)):
+        for number, doubt in side.uncertainty.items():
+            trust = nearness - doubt
+            if number not in trusted or trust > trusted[number][0]:
+                trusted[number] = trust, side
+    ids = np.zeros_like(forward.ids)
+    for number, (_, side) in sorted(trusted.items(), key=lambda item: item[1][0]):
+        ids[side.ids == number] = number
+    return Seen(ids, {number: side.uncertainty[number] for number, (_, side) in trusted.items()})

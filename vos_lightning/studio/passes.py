@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vos_lightning.ids import present_ids
-from vos_lightning.inference.directions import halves
 
 Direction = Literal["forward", "backward"]
 
@@ -80,33 +79,29 @@ class Passes:
         return frozenset(self._keys.values())
 
     def keys_at(self, frame: int) -> list[str]:
-        """Of the passes that may visit a frame, that from the nearer anchor first."""
+        """Of the passes that may visit a frame, the one forward first."""
         before, after = self._neighbours(frame)
         keys = [] if before is None else [self._keys[before, "forward"]]
-        if after is not None:
-            keys.append(self._keys[after, "backward"])
-            if before is not None and frame in halves(before, after)[1]:
-                keys.reverse()
-        return keys
+        return keys if after is None else [*keys, self._keys[after, "backward"]]
 
-    def starting_at(self, anchor: int, direction: Direction, *, whole: bool) -> TrackingPass:
-        """The pass from an anchor towards the next one, or to the end of the video.
+    def way(self, frame: int) -> float:
+        """Of the frames between the anchors around a frame, the share that lies behind it, in [0, 1].
 
-        Args:
-            anchor: a given frame that holds an object.
-            direction: where to.
-            whole: up to the next anchor; otherwise only as far as this one is the nearer, unless it holds an object
-                that the next one doesn't.
+        Raises:
+            ValueError: it doesn't lie between two anchors.
         """
+        before, after = self._neighbours(frame)
+        if before is None or after is None:
+            raise ValueError(f"frame {frame} doesn't lie between two anchors of {self.anchors}")
+        return (frame - before) / (after - before)
+
+    def starting_at(self, anchor: int, direction: Direction) -> TrackingPass:
+        """The pass from an anchor, a given frame that holds an object, to the next one, or to the end of the video."""
         before, after = self._neighbours(anchor)
         if direction == "forward":
             frames = range(anchor + 1, self._num_frames if after is None else after)
-            if not whole and after is not None and self._given[anchor].ids <= self._given[after].ids:
-                frames = halves(anchor, after)[0]
         else:
             frames = range(anchor - 1, -1 if before is None else before, -1)
-            if not whole and before is not None and self._given[anchor].ids <= self._given[before].ids:
-                frames = halves(before, anchor)[1]
         return TrackingPass(anchor, self._other(anchor, direction), self._keys[anchor, direction], frames)
 
     def _neighbours(self, frame: int) -> tuple[int | None, int | None]:

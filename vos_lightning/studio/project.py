@@ -13,7 +13,7 @@ import numpy as np
 
 from vos_lightning.errors import VOSError
 from vos_lightning.ids import given_objects, merged_objects, present_ids
-from vos_lightning.inference.directions import merge_directions
+from vos_lightning.inference.directions import Seen, merge_directions
 from vos_lightning.io.frames import FrameSource
 from vos_lightning.io.mask_reader import MaskReader, fit_mask
 from vos_lightning.studio.folder import Kind, ProjectFolder, Tracked
@@ -220,14 +220,13 @@ class Project:
         """
         with self._lock:
             masks = {one: self._files.pass_mask(one, frame) for one in self.passes.keys_at(frame)}
-            seen = {one: mask for one, mask in masks.items() if mask is not None}
+            seen = {one: Seen(mask.ids, mask.uncertainty) for one, mask in masks.items() if mask is not None}
             if key not in seen:
                 return None
-            nearer, farther = next(iter(seen.values())), next(reversed(seen.values()))
-            only_farther = farther.uncertainty.keys() - nearer.uncertainty.keys()
-            merged = merge_directions(nearer.ids, farther.ids, only_farther)
-            tracked = Tracked(tuple(seen), farther.uncertainty | nearer.uncertainty)
-            self._files.write_mask("masks", frame, merged, self.palette())
+            first, last = next(iter(seen.values())), next(reversed(seen.values()))
+            merged = first if len(seen) == 1 else merge_directions(first, last, self.passes.way(frame))
+            tracked = Tracked(tuple(seen), dict(merged.uncertainty))
+            self._files.write_mask("masks", frame, merged.ids, self.palette())
             self._files.add_tracked(frame, tracked)
             self._tracked[frame] = tracked
             return {"status": self.status(frame), "uncertainty": tracked.uncertainty}

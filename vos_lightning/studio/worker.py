@@ -205,7 +205,7 @@ class Worker:
             anchors = [] if start is None else [a for a in reversed(anchors) if a <= start]
         for anchor in anchors:
             for direction in _DIRECTIONS[job.mode]:
-                one = passes.starting_at(anchor, direction, whole=job.mode != "all")
+                one = passes.starting_at(anchor, direction)
                 if not self._project.is_shown(one):
                     yield one
 

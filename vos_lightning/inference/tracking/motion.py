@@ -48,11 +48,11 @@ def places(masks: Tensor) -> list[list[Place | None]]:
 
 
 def alike_in_size(then: Sequence[Place | None], now: Sequence[Place | None], ratio: float) -> bool:
-    """Whether some object is neither larger nor smaller by `ratio` than it was; one that isn't seen now may be any.
+    """Whether some object is neither larger nor smaller by `ratio` than it was; one not seen now may be of any size.
 
     Args:
         then: the objects in a reference.
-        now: in the frame before.
+        now: in the frame that it is compared with.
         ratio: of areas, each a position more than seen, above 1.
     """
     areas = (

@@ -139,8 +139,11 @@ class Propagator(ABC):
         values, masks = self._select(stored, members)
         then, bias = places(masks[0]), None
         if settings.size_ratio is not None:
-            now = [self.objects.places[k] for k in members]
-            rows = [row for row, before in enumerate(then) if alike_in_size(before, now, settings.size_ratio)]
+            # given frames may be of any time, and are like the latest of them if their objects are
+            latest, now = then[len(given) - 1], [self.objects.places[k] for k in members]
+            against = [latest] * (len(given) - 1) + [now] * (len(then) - len(given) + 1)
+            both = zip(then, against, strict=True)
+            rows = [row for row, (one, other) in enumerate(both) if alike_in_size(one, other, settings.size_ratio)]
             if 0 < len(rows) < len(indices):
                 keys, values = keys[:, rows], values[:, rows]
                 indices, then = [indices[row] for row in rows], [then[row] for row in rows]
