@@ -28,4 +28,3 @@ def test_objects_out_of_sight_stay_where_they_were_seen_last():
     masks[0] = masks[0].roll(1, 0)
     objects.see(masks)
     assert objects.seen_at == [(2.0, 1.0, 1.0), (2.0, 3.0, 1.0)]
-    assert objects.places == [(2.0, 1.0, 1.0), None]

@@ -2,8 +2,8 @@
 
 A window around the query's own place loses an object that has moved since the first frame; a window as wide as the
 motion finds its look-alikes too. So the reference is moved instead, as far as its objects have (in the spirit of MAMP's
-motion-aware windows), and the window stays narrow. Objects that have come near or gone away look different, and parts
-of them like other things: references in which they are far larger or smaller than now mislead.
+motion-aware windows), and the window stays narrow. Masks may be given for frames of any time: where objects have come
+near or gone away in between, parts of them look like other things, and such a frame misleads.
 """
 
 from collections.abc import Sequence
@@ -47,18 +47,16 @@ def places(masks: Tensor) -> list[list[Place | None]]:
     return [[Place(y / mass, x / mass, mass) if mass else None for mass, y, x in frame] for frame in sums.tolist()]
 
 
-def alike_in_size(then: Sequence[Place | None], now: Sequence[Place | None], ratio: float) -> bool:
-    """Whether some object is neither larger nor smaller by `ratio` than it was; one not seen now may be of any size.
+def alike_in_size(one: Sequence[Place | None], other: Sequence[Place | None], ratio: float) -> bool:
+    """Whether some object is neither larger nor smaller by `ratio` in one frame than in the other.
 
     Args:
-        then: the objects in a reference.
-        now: in the frame that it is compared with.
+        one: the objects in a frame.
+        other: the same objects in another.
         ratio: of areas, each a position more than seen, above 1.
     """
-    areas = (
-        (1 + (before.area if before else 0), 1 + after.area) for before, after in zip(then, now, strict=True) if after
-    )
-    return None in now or any(1 / ratio < before / after < ratio for before, after in areas)
+    areas = [[1 + (place.area if place else 0) for place in frame] for frame in (one, other)]
+    return any(1 / ratio < a / b < ratio for a, b in zip(*areas, strict=True))
 
 
 @lru_cache(maxsize=8)

@@ -1,4 +1,4 @@
-"""The objects of one video: their ids, when each was given, and where each is."""
+"""The objects of one video: their ids, when each was given, and where each was seen last."""
 
 from torch import Tensor
 
@@ -12,7 +12,6 @@ class Objects:
 
     Attributes:
         ids: of the objects, as they were given.
-        places: where each object is in the last frame; None where it isn't seen.
         seen_at: where each object was seen last; None if never.
 
     Args:
@@ -22,7 +21,6 @@ class Objects:
     def __init__(self, max_given: int) -> None:
         self._max_given = max_given
         self.ids: list[int] = []
-        self.places: list[Place | None] = []
         self.seen_at: list[Place | None] = []
         self._given: dict[int, Frames] = {}  # those that count, ascending
 
@@ -43,8 +41,7 @@ class Objects:
 
     def see(self, masks: Tensor) -> None:
         """Note where the objects are, by their soft masks (K, h, w)."""
-        self.places = places(masks[None])[0]
-        self.seen_at = seen_last(self.places, self.seen_at)
+        self.seen_at = seen_last(places(masks[None])[0], self.seen_at)
 
     def groups(self) -> list[tuple[Frames, list[int]]]:
         """Objects that were given for the same frames: (frames, numbers of the objects), by the latest frame."""

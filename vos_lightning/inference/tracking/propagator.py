@@ -138,15 +138,12 @@ class Propagator(ABC):
         keys, stored = self._memory.read(indices)
         values, masks = self._select(stored, members)
         then, bias = places(masks[0]), None
-        if settings.size_ratio is not None:
-            # given frames may be of any time, and are like the latest of them if their objects are
-            latest, now = then[len(given) - 1], [self.objects.places[k] for k in members]
-            against = [latest] * (len(given) - 1) + [now] * (len(then) - len(given) + 1)
-            both = zip(then, against, strict=True)
-            rows = [row for row, (one, other) in enumerate(both) if alike_in_size(one, other, settings.size_ratio)]
-            if 0 < len(rows) < len(indices):
-                keys, values = keys[:, rows], values[:, rows]
-                indices, then = [indices[row] for row in rows], [then[row] for row in rows]
+        if settings.size_ratio is not None and len(given) > 1:
+            latest = len(given) - 1
+            rows = [*(n for n in range(latest) if alike_in_size(then[n], then[latest], settings.size_ratio))]
+            rows += range(latest, len(indices))
+            keys, values = keys[:, rows], values[:, rows]
+            indices, then = [indices[row] for row in rows], [then[row] for row in rows]
         if settings.follow and settings.radius is not None:
             ages, recent = zip(*((self._t - i, settings.is_recent(i, self._t)) for i in indices), strict=True)
             last = [self.objects.seen_at[k] for k in members]

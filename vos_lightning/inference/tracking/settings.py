@@ -26,9 +26,8 @@ class TrackingSettings:
         max_given: of the frames in which an object's mask was given, the latest so many stay references.
         follow: move older references as far as their objects have moved since, see `motion`; without effect where the
             whole frame is seen.
-        size_ratio: references in which all objects are so many times larger or smaller, in area, than in the frame
-            before (of given frames but the latest: than in that one) are passed over, see `motion`; None passes over
-            none.
+        size_ratio: given frames in which all objects are so many times larger or smaller, in area, than in the latest
+            of them are passed over, see `motion`; None passes over none.
         chroma_views: encode each frame without a and without b, as in training, and compare by both, see
             `ChromaViews`; without effect on encoders that learned from all of Lab.
         colour_weight: share of Lab patches in the similarities, in [0, 1), see `ColourMix`; without effect on features
