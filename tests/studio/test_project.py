@@ -82,10 +82,10 @@ def test_the_pass_that_is_surer_or_nearer_is_shown(project):
     forward, backward = (project.passes.starting_at(*way) for way in ((0, "forward"), (6, "backward")))
     for frame in range(1, 6):
         project.write_pass(forward.key, frame, TrackedMask(truth(0), {1: 0.1}))
-        project.write_pass(backward.key, frame, TrackedMask(truth(6), {1: 0.5}))
+        project.write_pass(backward.key, frame, TrackedMask(truth(6), {1: 0.3}))
     shown = [0 if (project.mask(frame) == truth(0)).all() else 6 for frame in range(1, 6)]
-    assert shown == [0, 0, 0, 0, 6]  # half of the way is frame 3, and 0.4 surer is more than a sixth of it farther
-    assert project.uncertainties() == {frame: {1: 0.5 if frame == 5 else 0.1} for frame in range(1, 6)}
+    assert shown == [0, 0, 0, 0, 6]  # in frame 4, a third of the way farther, 0.2 surer is more
+    assert project.uncertainties() == {frame: {1: 0.3 if frame == 5 else 0.1} for frame in range(1, 6)}
 
 
 def test_an_object_given_on_one_side_only_is_tracked_through(project):
@@ -215,11 +215,11 @@ def test_what_an_undone_change_has_outdated_is_shown_again(project):
     project.give(0, truth(0))
     track(project, 0, "forward")
     project.give(6, truth(6))
-    one = project.passes.starting_at(0, "forward", whole=False)
+    one = project.passes.starting_at(0, "forward")
     for frame in one.frames:
         project.write_pass(one.key, frame, TrackedMask(truth(11), {1: 0.5}))
     project.take_back(6)
-    one = project.passes.starting_at(0, "forward", whole=False)
+    one = project.passes.starting_at(0, "forward")
     assert project.is_kept(one)
     assert not project.is_shown(one)
     for frame in one.frames:
@@ -232,7 +232,7 @@ def test_what_an_undone_change_has_outdated_is_shown_again(project):
 def test_a_damaged_tracked_mask_is_named_and_comes_back(project):
     project.give(0, truth(0))
     track(project, 0, "forward")
-    one = project.passes.starting_at(0, "forward", whole=False)
+    one = project.passes.starting_at(0, "forward")
     (project.folder / "masks" / "00003.png").write_bytes(b"\x89PNG")
     with pytest.raises(VOSError, match="frame 3 has lost its mask"):
         project.mask(3)
@@ -245,7 +245,7 @@ def test_a_damaged_tracked_mask_is_named_and_comes_back(project):
 def test_a_damaged_mask_of_a_pass_has_to_be_tracked(project):
     project.give(0, truth(0))
     track(project, 0, "forward")
-    one = project.passes.starting_at(0, "forward", whole=False)
+    one = project.passes.starting_at(0, "forward")
     (project.folder / "passes" / one.key / "00003.png").write_bytes(b"\x89PNG")
     assert project.show(one.key, 3) is None
     assert not project.is_kept(one)
@@ -277,7 +277,7 @@ def test_a_full_disk_loses_no_other_line(project, monkeypatch):
     project.give(0, truth(0))
     track(project, 0, "forward")
     lines = (project.folder / "tracked.jsonl").read_bytes()
-    one = project.passes.starting_at(0, "forward", whole=False)
+    one = project.passes.starting_at(0, "forward")
 
     class FullDisk(io.FileIO):
         def write(self, content):

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 Ids = NDArray[np.uint8]
 
+# What a difference in certainty weighs, as shares of the way from one given frame to the other.
+CERTAINTY = 2.0
+
 
 class Seen(NamedTuple):
     """A frame as one of the directions sees it.
@@ -24,9 +27,8 @@ class Seen(NamedTuple):
 def merge_directions(forward: Seen, backward: Seen, way: float) -> Seen:
     """The mask of a frame that was tracked from two sides, each object from the side that is to be trusted more.
 
-    That is the one whose certainty and nearness make the larger sum: half of the way weighs as much as a difference in
-    certainty of one. Objects that one side doesn't know are taken from the other. Where objects meet, the one that is
-    trusted more lies above.
+    That is the one whose nearness and certainty, which counts twice, make the larger sum. Objects that one side doesn't
+    know are taken from the other. Where objects meet, the one that is trusted more lies above.
 
     Args:
         forward: tracked from the earlier of the given frames.
@@ -36,7 +38,7 @@ def merge_directions(forward: Seen, backward: Seen, way: float) -> Seen:
     trusted: dict[int, tuple[float, Seen]] = {}
     for side, nearness in ((forward, 1 - way), (backward, way)):
         for number, doubt in side.uncertainty.items():
-            trust = nearness - doubt
+            trust = nearness - CERTAINTY * doubt
             if number not in trusted or trust > trusted[number][0]:
                 trusted[number] = trust, side
     ids = np.zeros_like(forward.ids)

