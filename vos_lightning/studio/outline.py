@@ -91,7 +91,6 @@ class Outliner:
         strange = difference(crops, ~inside)
         motion = [own_motion(crops[0].rgb, other.rgb, ~inside) for other in crops[1 : 1 + _FLOWS]]
         self._picture = _picture(crops[0].rgb, strange[1])
-        self._given = cv2.resize(self._seeds, coarse, interpolation=cv2.INTER_NEAREST)
         self._lab, *cues = (
             cv2.resize(one, coarse, interpolation=cv2.INTER_AREA).astype(float)
             for one in (cv2.cvtColor(crops[0].rgb, cv2.COLOR_RGB2LAB), *strange, *motion)

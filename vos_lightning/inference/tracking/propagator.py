@@ -138,12 +138,12 @@ class Propagator(ABC):
         keys, stored = self._memory.read(indices)
         values, masks = self._select(stored, members)
         then, bias = places(masks[0]), None
-        if settings.size_ratio is not None and len(given) > 1:
-            latest = len(given) - 1
-            rows = [*(n for n in range(latest) if alike_in_size(then[n], then[latest], settings.size_ratio))]
-            rows += range(latest, len(indices))
-            keys, values = keys[:, rows], values[:, rows]
-            indices, then = [indices[row] for row in rows], [then[row] for row in rows]
+        if settings.size_ratio is not None:
+            latest, ratio = len(given) - 1, settings.size_ratio
+            rows = [n for n in range(len(indices)) if n >= latest or alike_in_size(then[n], then[latest], ratio)]
+            if len(rows) < len(indices):
+                keys, values = keys[:, rows], values[:, rows]
+                indices, then = [indices[row] for row in rows], [then[row] for row in rows]
         if settings.follow and settings.radius is not None:
             ages, recent = zip(*((self._t - i, settings.is_recent(i, self._t)) for i in indices), strict=True)
             last = [self.objects.seen_at[k] for k in members]
