@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--weights", nargs="+", default=["lab", "default"])
     parser.add_argument("--sequences", nargs="+", help="default: the validation split")
     parser.add_argument("--max-size", type=int)
+    parser.add_argument("--precision", default="auto", help="as for `segment`")
     parser.add_argument("--adapt", action="store_true", help="let encoders learn from each sequence's own masks")
     parser.add_argument("--output", type=Path, default=Path("runs/tracking"))
     options = parser.parse_args(arguments)
@@ -38,7 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table: dict[str, Means] = {}
     for number, weights in enumerate(["copy", *options.weights]):
         folder = options.output / f"{number}-{Path(weights).stem}"
-        settings = {"max_size": options.max_size, "adapter": EncoderSettings() if options.adapt else None}
+        settings = {
+            "max_size": options.max_size,
+            "precision": options.precision,
+            "adapter": EncoderSettings() if options.adapt else None,
+        }
         speed = [_track(item, masks, folder, weights, settings) for item in data.val_dataloader()]
         report = evaluate_folder(folder, masks, f"davis{options.year}")
         table[weights] = _means(report.to_dict()["per_object"])

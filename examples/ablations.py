@@ -18,6 +18,7 @@ import json
 import logging
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -26,7 +27,7 @@ from PIL import Image
 from vos_lightning import MAST
 from vos_lightning.callbacks.checkpoints import LastCheckpoint
 from vos_lightning.data import DAVISDataModule, ImageFolderDataModule, VideoFolderDataModule
-from vos_lightning.inference.tracking.settings import TrackingSettings
+from vos_lightning.inference.tracking.settings import PLAIN
 from vos_lightning.io.files import list_files
 from vos_lightning.io.frames import open_frames
 
@@ -120,15 +121,9 @@ def first_frames(clips: Path, folder: Path) -> Path:
 
 def score(weights: str, recent: int, options: argparse.Namespace) -> float:
     """J&F in percent with the first frame and some recent ones in the memory."""
-    tracking = TrackingSettings(
-        topk=10,
+    tracking = replace(
+        PLAIN,
         offsets=tuple(range(1, recent + 1)),
-        follow=False,
-        size_ratio=None,
-        colour_weight=0.0,
-        mutual_weight=0.0,
-        edges=False,
-        threshold=0.5,
         momentum_encoder=options.momentum_encoder,
         max_size=options.max_size,
     )

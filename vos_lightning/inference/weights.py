@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vos_lightning.errors import CorruptFileError, VOSError
 from vos_lightning.inference.primitives import from_primitives
-from vos_lightning.inference.tracking.settings import TrackingSettings
+from vos_lightning.inference.tracking.settings import PLAIN, TrackingSettings
 from vos_lightning.inference.tracking.trackers import CutoutTracker, ReconstructionTracker, Tracker
 from vos_lightning.io.checkpoints import read_checkpoint
 from vos_lightning.io.files import atomic_path
@@ -31,17 +31,6 @@ MIN_TEMPERATURE = 1e-4
 TASK_KEY = "vos_lightning"
 # The baseline as it is usually run; patches of colours resemble one another more than learned features do.
 LAB_TEMPERATURE = 1 / 40
-LAB_SETTINGS = TrackingSettings(
-    topk=10,
-    offsets=(1, 2, 3, 4),
-    follow=False,
-    size_ratio=None,
-    colour_weight=0.0,
-    mutual_weight=0.0,
-    edges=False,
-    threshold=0.5,
-)
-
 # Names of version 0.1.0, which had the options of tracking among those of the task.
 _RENAMED = {
     "test_radius": "radius",
@@ -73,7 +62,7 @@ def load_tracker(weights: str | Path) -> Tracker:
         CorruptFileError: the file can't be read.
     """
     if str(weights) == "lab":
-        return ReconstructionTracker(LabPatches(), None, LAB_TEMPERATURE, LAB_SETTINGS)
+        return ReconstructionTracker(LabPatches(), None, LAB_TEMPERATURE, PLAIN)
     if str(weights) in SHIPPED:
         with resources.as_file(resources.files("vos_lightning.weights") / SHIPPED[str(weights)]) as path:
             return _build(*_read_safetensors(path), path)

@@ -23,8 +23,24 @@ def test_objects_out_of_sight_stay_where_they_were_seen_last():
     objects.give(frozenset({1, 2}), t=0)
     masks = torch.zeros(2, 4, 4)
     masks[0, 1, 1] = masks[1, 2, 3] = 1
-    objects.see(masks)
+    objects.see(masks, t=0)
     masks[1] = 0
     masks[0] = masks[0].roll(1, 0)
-    objects.see(masks)
+    objects.see(masks, t=1)
     assert objects.seen_at == [(2.0, 1.0, 1.0), (2.0, 3.0, 1.0)]
+
+
+def test_of_given_frames_those_count_whose_objects_are_alike_in_size_to_the_latest():
+    objects = Objects(max_given=3)
+    sides = [(8, 1), (3, 2), (2, 8), (1, 1)]  # of two squares, frame by frame; the last frame is not given
+    for t, pair in enumerate(sides):
+        if t < 3:
+            objects.give(frozenset({1, 2}), t)
+        masks = torch.zeros(2, 10, 10)
+        for mask, side in zip(masks, pair, strict=True):
+            mask[:side, :side] = 1
+        objects.see(masks, t)
+    assert objects.like_the_latest((0, 1, 2), [0], ratio=4) == (1, 2)
+    assert objects.like_the_latest((0, 1, 2), [1], ratio=4) == (2,)
+    assert objects.like_the_latest((0, 1, 2), [0, 1], ratio=4) == (1, 2)
+    assert objects.like_the_latest((0, 1), [0, 1], ratio=20) == (0, 1)

@@ -8,7 +8,7 @@ from torch import Tensor
 from vos_lightning.functional.attention import local_attention
 from vos_lightning.functional.colour import rgb_to_lab
 from vos_lightning.inference.tracking.memory_bank import Ids, MemoryBank
-from vos_lightning.inference.tracking.motion import STAY, alike_in_size, move_references, places, reference_shifts
+from vos_lightning.inference.tracking.motion import STAY, move_references, places, reference_shifts
 from vos_lightning.inference.tracking.network_frames import NetworkFrames
 from vos_lightning.inference.tracking.objects import Frames, Objects
 from vos_lightning.inference.tracking.settings import TrackingSettings
@@ -72,7 +72,7 @@ class Propagator(ABC):
             state = self._insert(state, mask, given)
             ids = override(ids, mask, given)
         probs = self.probabilities = self._remember(lab, query, state, given)
-        self.objects.see(probs)
+        self.objects.see(probs, self._t)
         scores = expected_region_similarity(probs).tolist()
         self.uncertainty = {i: 0.0 if i in given else 1 - s for i, s in zip(self.objects.ids, scores, strict=True)}
         return ids
@@ -134,20 +134,14 @@ class Propagator(ABC):
     def _read(self, query: Tensor, given: Frames, members: list[int]) -> Tensor:
         """Read out what the memory holds of objects that were given for some frames: (C, h, w)."""
         settings = self.settings
-        indices = self._references(given)
+        indices = self._references(given, members)
         keys, stored = self._memory.read(indices)
         values, masks = self._select(stored, members)
-        then, bias = places(masks[0]), None
-        if settings.size_ratio is not None:
-            latest, ratio = len(given) - 1, settings.size_ratio
-            rows = [n for n in range(len(indices)) if n >= latest or alike_in_size(then[n], then[latest], ratio)]
-            if len(rows) < len(indices):
-                keys, values = keys[:, rows], values[:, rows]
-                indices, then = [indices[row] for row in rows], [then[row] for row in rows]
+        bias = None
         if settings.follow and settings.radius is not None:
             ages, recent = zip(*((self._t - i, settings.is_recent(i, self._t)) for i in indices), strict=True)
             last = [self.objects.seen_at[k] for k in members]
-            rows, shifts = reference_shifts(ages, recent, then, last, settings.radius // 2)
+            rows, shifts = reference_shifts(ages, recent, places(masks[0]), last, settings.radius // 2)
             if any(shift != STAY for shift in shifts):
                 keys, values, bias = move_references(keys, values, rows, shifts)
                 indices = [indices[row] for row in rows]
@@ -157,14 +151,17 @@ class Propagator(ABC):
             query, keys, values, radii, bias=bias, mutual=weight, topk=topk, temperature=temperature
         )[0]
 
-    def _references(self, given: Frames) -> list[int]:
+    def _references(self, given: Frames, members: list[int]) -> list[int]:
         """Frames that know where objects are whose masks were given for some frames.
 
-        Those do, and those since the last of them while they are recent: what was predicted before a correction is what
-        was corrected. A frame that stays because masks of other objects were given holds predictions of these.
+        Those do (but see `size_ratio`), and those since the last of them while they are recent: what was predicted
+        before a correction is what was corrected. A frame that stays because masks of other objects were given holds
+        predictions of these.
         """
         indices = self.settings.reference_indices(self._t, self._memory.given)
         recent = [i for i in indices if i > given[-1] and self.settings.is_recent(i, self._t) and i in self._memory]
+        if self.settings.size_ratio is not None:
+            given = self.objects.like_the_latest(given, members, self.settings.size_ratio)
         return [*given, *recent]
 
 

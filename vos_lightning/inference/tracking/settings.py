@@ -103,3 +103,17 @@ class TrackingSettings:
         """Radius of the window in each reference of frame t."""
         given_radius = self.radius if self.given_radius is None else self.given_radius
         return [self.radius if self.is_recent(index, t) else given_radius for index in indices]
+
+
+# The readout as SSVOS describes it, without what this library adds.
+PLAIN = TrackingSettings(
+    topk=10,
+    offsets=(1, 2, 3, 4),
+    follow=False,
+    size_ratio=None,
+    chroma_views=False,
+    colour_weight=0.0,
+    mutual_weight=0.0,
+    edges=False,
+    threshold=0.5,
+)
