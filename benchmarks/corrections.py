@@ -15,18 +15,27 @@ import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import spearmanr
+from torch import Tensor
 
 from vos_lightning import VideoSegmenter
 from vos_lightning.functional import contour_accuracy, region_similarity
-from vos_lightning.inference.directions import Seen, merge_directions
+from vos_lightning.inference.directions import merge_directions
 from vos_lightning.inference.tracking.track import Track
 from vos_lightning.io.frames import FrameFolder
 from vos_lightning.io.masks import read_mask
 
 TIE = 0.05
+
+
+class Seen(NamedTuple):
+    """A frame as one pass sees it: its mask (H, W) bool, and probabilities by id."""
+
+    mask: np.ndarray
+    probs: dict[int, Tensor]
 
 
 class Sequel:
@@ -38,7 +47,7 @@ class Sequel:
         self.uncertainty: dict[int, float] = {}
         self._segmenter = segmenter
         self._frames = frames
-        self._passes: dict[tuple[int, int, int | None], tuple[Track, dict[int, Seen]]] = {}
+        self._passes: dict[tuple[int, int, int | None], tuple[Track, list[Seen]]] = {}
 
     def masks(self) -> list[np.ndarray]:
         """Masks of all frames (H, W) bool, with what is given so far."""
@@ -46,13 +55,14 @@ class Sequel:
         anchors = [t for t in self.given if self.truth[t].any()]
         second, last_but_one = (*anchors[1:2], None)[0], (*anchors[-2:-1], None)[0]
         for t in range(anchors[0]):
-            masks[t] = self._seen(anchors[0], second, -1, t).ids > 0
+            masks[t] = self._seen(anchors[0], second, -1, t).mask
         for t in range(anchors[-1] + 1, len(masks)):
-            masks[t] = self._seen(anchors[-1], last_but_one, 1, t).ids > 0
+            masks[t] = self._seen(anchors[-1], last_but_one, 1, t).mask
         for left, right in pairwise(anchors):
             for t in range(left + 1, right):
-                forward, backward = self._seen(left, right, 1, t), self._seen(right, left, -1, t)
-                masks[t] = merge_directions(forward, backward, (t - left) / (right - left)).ids > 0
+                sides = self._seen(left, right, 1, t), self._seen(right, left, -1, t)
+                probs = merge_directions(*(side.probs for side in sides), (t - left) / (right - left))
+                masks[t] = self._segmenter.tracker().draw(self._frames[t], probs) > 0
         for t in self.given:
             masks[t] = self.truth[t]
         return masks
@@ -65,14 +75,13 @@ class Sequel:
             if other is not None:
                 track.remember(self._frames[other], self.truth[other].astype(np.uint8))
             track.step(self._frames[anchor], self.truth[anchor].astype(np.uint8))
-            self._passes[way] = track, {}
+            self._passes[way] = track, []
         track, seen = self._passes[way]
-        while t not in seen:
-            here = anchor + step * (len(seen) + 1)
-            seen[here] = Seen(track.step(self._frames[here]), track.uncertainty)
+        for here in range(anchor + step * (len(seen) + 1), t + step, step):
+            seen.append(Seen(track.step(self._frames[here]) > 0, track.probabilities))
             if way == (0, 1, None):
                 self.uncertainty[here] = track.uncertainty[1]
-        return seen[t]
+        return seen[abs(t - anchor) - 1]
 
 
 def correct(sequel: Sequel, corrections: int) -> tuple[list[float], float]:

@@ -1,47 +1,39 @@
-"""Masks between two given frames: tracked forward from the earlier, backward from the later, and put together."""
+"""Frames between two given ones: tracked forward from the earlier, backward from the later, and put together."""
 
+import math
 from collections.abc import Mapping
-from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from torch import Tensor
 
-Ids = NDArray[np.uint8]
+from vos_lightning.inference.tracking.uncertainty import expected_region_similarity
 
-# What a difference in certainty weighs, as shares of the way from one given frame to the other.
-CERTAINTY = 2.0
-
-
-class Seen(NamedTuple):
-    """A frame as one of the directions sees it.
-
-    Attributes:
-        ids: (H, W).
-        uncertainty: of each object that was followed, in [0, 1], by id; see `Track.uncertainty`.
-    """
-
-    ids: Ids
-    uncertainty: Mapping[int, float]
+# Of differences between the sides, which the logistic function makes shares of: nearness runs from 0 to 1 on the way.
+NEARNESS = 10.0
+CERTAINTY = 10.0
 
 
-def merge_directions(forward: Seen, backward: Seen, way: float) -> Seen:
-    """The mask of a frame that was tracked from two sides, each object from the side that is to be trusted more.
+def merge_directions(forward: Mapping[int, Tensor], backward: Mapping[int, Tensor], way: float) -> dict[int, Tensor]:
+    """The probabilities of a frame that was tracked from two sides: a mean that trusts the nearer and surer side more.
 
-    That is the one whose nearness and certainty, which counts twice, make the larger sum. Objects that one side doesn't
-    know are taken from the other. Where objects meet, the one that is trusted more lies above.
+    How sure a side is of an object is the region similarity that it expects of its mask. Objects that one side doesn't
+    know are taken from the other.
 
     Args:
-        forward: tracked from the earlier of the given frames.
+        forward: by id, tracked from the earlier of the given frames, (h, w) in [0, 1]; see `Track.probabilities`.
         backward: tracked from the later one.
         way: of the frames between the two, the share that lies behind this one, in [0, 1].
+
+    Returns:
+        By id, (h, w) in [0, 1]; see `Track.draw`.
     """
-    trusted: dict[int, tuple[float, Seen]] = {}
-    for side, nearness in ((forward, 1 - way), (backward, way)):
-        for number, doubt in side.uncertainty.items():
-            trust = nearness - CERTAINTY * doubt
-            if number not in trusted or trust > trusted[number][0]:
-                trusted[number] = trust, side
-    ids = np.zeros_like(forward.ids)
-    for number, (_, side) in sorted(trusted.items(), key=lambda item: item[1][0]):
-        ids[side.ids == number] = number
-    return Seen(ids, {number: side.uncertainty[number] for number, (_, side) in trusted.items()})
+    merged = {**forward, **backward}
+    for number in forward.keys() & backward.keys():
+        here, there = forward[number], backward[number]
+        nearer = NEARNESS * (0.5 - way)
+        surer = CERTAINTY * (_certainty(here) - _certainty(there))
+        merged[number] = there + (here - there) / (1 + math.exp(-nearer - surer))
+    return merged
+
+
+def _certainty(probs: Tensor) -> float:
+    return float(expected_region_similarity(probs[None]))

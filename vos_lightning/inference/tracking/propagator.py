@@ -1,12 +1,14 @@
 """Carry masks through a video, one frame at a time: what both papers' trackers share."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from vos_lightning.functional.attention import local_attention
 from vos_lightning.functional.colour import rgb_to_lab
+from vos_lightning.inference.tracking.drawing import draw, most_probable
 from vos_lightning.inference.tracking.memory_bank import Ids, MemoryBank
 from vos_lightning.inference.tracking.motion import STAY, move_references, places, reference_shifts
 from vos_lightning.inference.tracking.network_frames import NetworkFrames
@@ -86,6 +88,23 @@ class Propagator(ABC):
         """
         self.step(frame, mask)
         self._t += self.settings.horizon
+
+    @torch.no_grad()
+    def draw(self, frame: Tensor, probabilities: Mapping[int, Tensor]) -> Tensor:
+        """The mask of a frame by probabilities, which may be of another propagator with the same settings.
+
+        Args:
+            frame: RGB, (3, H, W) uint8.
+            probabilities: by id, at feature positions, (h, w) in [0, 1], at least one.
+
+        Returns:
+            (H, W) uint8 ids.
+        """
+        ids = torch.tensor(list(probabilities), dtype=torch.uint8, device=frame.device)
+        probs = torch.stack(list(probabilities.values())).to(frame.device)
+        lab = rgb_to_lab(self._frames.fit(frame[None] / 255))
+        drawn = draw(probs, lab, self.settings.edges)
+        return most_probable(drawn, ids, self._frames, (frame.shape[-2], frame.shape[-1]), self.settings.threshold)
 
     @abstractmethod
     def _encode(self, lab: Tensor) -> Tensor:

@@ -7,16 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vos_lightning.functional.guided_filter import GuidedUpsampler
+from vos_lightning.inference.tracking.drawing import draw, most_probable
 from vos_lightning.inference.tracking.memory_bank import Ids
 from vos_lightning.inference.tracking.propagator import Propagator
 from vos_lightning.inference.tracking.settings import TrackingSettings
 from vos_lightning.models.chroma_views import ChromaViews
 from vos_lightning.models.colour_mix import ColourMix
 from vos_lightning.models.reconstruction import downsample
-
-# Bounds the memory that drawing them takes.
-OBJECTS_AT_ONCE = 8
 
 
 class ReconstructionPropagator(Propagator):
@@ -90,29 +87,13 @@ class ReconstructionPropagator(Propagator):
         return state[1:]
 
     def _to_ids(self, state: Tensor, lab: Tensor, size: tuple[int, int]) -> Tensor:
-        """Draw the probabilities at the frame's size, few objects at a time, and take the highest odds."""
-        odds = 1 / self.settings.threshold - 1
-        rest, best = (state.new_full(size, value) for value in (1.0, 0.0))
-        ids = torch.zeros(size, dtype=torch.uint8, device=state.device)
-        numbers = torch.tensor(self.objects.ids, dtype=torch.uint8, device=state.device)
-        for some, drawn in self._drawn(state[1:], lab):
-            probs = self._frames.restore(drawn[None], size)[0]
-            rest -= probs.sum(0) if len(probs) > 1 else probs[0]
-            highest, winner = probs.max(0) if len(probs) > 1 else (probs[0], 0)  # indices of all pixels take their time
-            ids = torch.where(highest > best, numbers[some][winner], ids)
-            best = torch.maximum(best, highest)
-        return ids.masked_fill_(odds * best <= rest, 0)
+        """The most probable object, see `most_probable`."""
+        ids = torch.tensor(self.objects.ids, dtype=torch.uint8, device=state.device)
+        return most_probable(self._drawn(state[1:], lab), ids, self._frames, size, self.settings.threshold)
 
     def _drawn(self, probs: Tensor, lab: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Probabilities (K, h, w) at the size of the network's frame (1, 3, H', W'), few objects at a time."""
-        upsample = GuidedUpsampler(lab, self._stride) if self.settings.edges else self._interpolate
-        for first in range(0, len(probs), OBJECTS_AT_ONCE):
-            some = slice(first, first + OBJECTS_AT_ONCE)
-            yield some, upsample(probs[some])
-
-    def _interpolate(self, probs: Tensor) -> Tensor:
-        full: Tensor = F.interpolate(probs[None], scale_factor=self._stride, mode="bilinear", align_corners=False)[0]
-        return full
+        return draw(probs, lab, self.settings.edges)
 
 
 def _compared(encoder: nn.Module, settings: TrackingSettings) -> nn.Module:

@@ -64,6 +64,21 @@ class Track:
         self.count += 1
         return ids.cpu().numpy()
 
+    def draw(self, frame: Frame, probabilities: Mapping[int, Tensor]) -> Ids:
+        """The mask of a frame by probabilities, such as those of two tracks put together; nothing is tracked.
+
+        Args:
+            frame: see `step`.
+            probabilities: by id, at feature positions, (h, w) in [0, 1], at least one; see `probabilities`.
+
+        Returns:
+            (H, W) uint8 ids: in each pixel those of the most probable object.
+
+        Raises:
+            VOSError: not a frame.
+        """
+        return self._propagator.draw(as_frame(frame, self.count).to(self._device), probabilities).cpu().numpy()
+
     def remember(self, frame: Frame, mask: np.ndarray | Tensor) -> None:
         """Look back at a frame of another time too, as a correction further on in the video; before the first step.
 
