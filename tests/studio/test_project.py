@@ -30,11 +30,23 @@ def project(clip, tmp_path):
     return project
 
 
+def tracked(ids, uncertainty=0.25) -> TrackedMask:
+    """Object 1 as a pass sees it."""
+    return TrackedMask(ids, {1: uncertainty}, 255 * (ids[None, ::4, ::4] == 1).astype(np.uint8))
+
+
+def show(project, key: str, frame: int):
+    """Show a frame as the pass forward sees it, if that has been there."""
+    seen, _ = project.seen(frame)
+    return project.show(frame, list(seen), next(iter(seen.values()))) if key in seen else None
+
+
 def track(project, anchor: int, direction) -> list[int]:
     """Pretends to track a pass; returns its frames."""
     one = project.passes.starting_at(anchor, direction)
     for frame in one.frames:
-        project.write_pass(one.key, frame, TrackedMask(truth(frame), {1: 0.25}))
+        project.write_pass(one.key, frame, tracked(truth(frame)))
+        show(project, one.key, frame)
     assert project.is_shown(one)
     return list(one.frames)
 
@@ -76,16 +88,25 @@ def test_a_pass_looks_back_at_the_given_frame_it_goes_to(project):
     assert project.passes.starting_at(4, "forward").other is None
 
 
-def test_the_pass_that_is_surer_or_nearer_is_shown(project):
+def test_a_frame_is_seen_from_both_sides_and_counts_as_tracked_with_either(project):
     project.give(0, truth(0))
     project.give(6, truth(6))
     forward, backward = (project.passes.starting_at(*way) for way in ((0, "forward"), (6, "backward")))
-    for frame in range(1, 6):
-        project.write_pass(forward.key, frame, TrackedMask(truth(0), {1: 0.1}))
-        project.write_pass(backward.key, frame, TrackedMask(truth(6), {1: 0.3}))
-    shown = [0 if (project.mask(frame) == truth(0)).all() else 6 for frame in range(1, 6)]
-    assert shown == [0, 0, 0, 0, 6]  # in frame 4, a third of the way farther, 0.2 surer is more
-    assert project.uncertainties() == {frame: {1: 0.3 if frame == 5 else 0.1} for frame in range(1, 6)}
+    project.write_pass(backward.key, 4, tracked(truth(6), 0.3))
+    seen, way = project.seen(4)
+    assert (list(seen), way) == ([backward.key], 0.0)
+    assert project.show(4, list(seen), tracked(truth(6), 0.3)) == {"status": "t", "uncertainty": {1: 0.3}}
+    project.write_pass(forward.key, 4, tracked(truth(0), 0.1))
+    seen, way = project.seen(4)
+    assert (list(seen), way) == ([forward.key, backward.key], 4 / 6)
+    for mask, (ids, doubt) in zip(seen.values(), ((truth(0), 0.1), (truth(6), 0.3)), strict=True):
+        assert np.array_equal(mask.ids, ids)
+        assert mask.uncertainty == {1: doubt}
+        assert np.array_equal(mask.probabilities, 255 * (ids[None, ::4, ::4] == 1))
+    project.show(4, list(seen), tracked(truth(3), 0.2))
+    assert project.status(4) == "t"
+    assert (project.mask(4) == truth(3)).all()
+    assert project.uncertainties() == {4: {1: 0.2}}
 
 
 def test_an_object_given_on_one_side_only_is_tracked_through(project):
@@ -98,9 +119,11 @@ def test_an_object_given_on_one_side_only_is_tracked_through(project):
     assert len(project.passes.starting_at(8, "backward").frames) == 7
     track(project, 0, "forward")
     one = project.passes.starting_at(8, "backward")
-    project.write_pass(one.key, 1, TrackedMask(both, {1: 0.1, 2: 0.3}))
-    assert set(np.unique(project.mask(1))) == {0, 1, 2}
-    assert (project.mask(1)[truth(1) > 0] == 1).all()
+    probabilities = 255 * np.stack([both[::4, ::4] == 1, both[::4, ::4] == 2]).astype(np.uint8)
+    project.write_pass(one.key, 1, TrackedMask(both, {1: 0.1, 2: 0.3}, probabilities))
+    seen, _ = project.seen(1)
+    assert [set(mask.uncertainty) for mask in seen.values()] == [{1}, {1, 2}]
+    assert np.array_equal(seen[one.key].probabilities, probabilities)
 
 
 def test_an_empty_given_frame_ends_no_pass(project):
@@ -205,10 +228,12 @@ def test_a_mask_that_comes_after_a_change_no_longer_counts(project):
     project.give(0, truth(0))
     one = project.passes.starting_at(0, "forward")
     project.give(6, truth(6))  # painted while the next frame is being tracked
-    assert project.write_pass(one.key, 1, TrackedMask(truth(1), {1: 0.25})) is None
+    project.write_pass(one.key, 1, tracked(truth(1)))
+    assert one.key not in project.seen(1)[0]
+    assert project.show(1, [one.key], tracked(truth(1))) is None
     assert project.statuses() == "g-----g-----"
     project.take_back(6)
-    assert project.show(one.key, 1) == {"status": "t", "uncertainty": {1: 0.25}}  # it does again
+    assert show(project, one.key, 1) == {"status": "t", "uncertainty": {1: 0.25}}  # it does again
 
 
 def test_what_an_undone_change_has_outdated_is_shown_again(project):
@@ -217,13 +242,14 @@ def test_what_an_undone_change_has_outdated_is_shown_again(project):
     project.give(6, truth(6))
     one = project.passes.starting_at(0, "forward")
     for frame in one.frames:
-        project.write_pass(one.key, frame, TrackedMask(truth(11), {1: 0.5}))
+        project.write_pass(one.key, frame, tracked(truth(11), 0.5))
+        show(project, one.key, frame)
     project.take_back(6)
     one = project.passes.starting_at(0, "forward")
     assert project.is_kept(one)
     assert not project.is_shown(one)
     for frame in one.frames:
-        project.show(one.key, frame)
+        show(project, one.key, frame)
     assert project.is_shown(one)
     assert (project.mask(1) == truth(1)).all()
     assert project.uncertainties()[1] == {1: 0.25}
@@ -238,16 +264,22 @@ def test_a_damaged_tracked_mask_is_named_and_comes_back(project):
         project.mask(3)
     assert project.statuses() == "gtt-" + "t" * (FRAMES - 4)
     assert not project.is_shown(one)
-    project.show(one.key, 3)
+    show(project, one.key, 3)
     assert (project.mask(3) == truth(3)).all()
 
 
-def test_a_damaged_mask_of_a_pass_has_to_be_tracked(project):
+@pytest.mark.parametrize("content", [b"\x89PNG", None])
+@pytest.mark.parametrize("name", ["00003.png", "00003.probabilities.png"])
+def test_a_damaged_mask_of_a_pass_has_to_be_tracked(project, name, content):
     project.give(0, truth(0))
     track(project, 0, "forward")
     one = project.passes.starting_at(0, "forward")
-    (project.folder / "passes" / one.key / "00003.png").write_bytes(b"\x89PNG")
-    assert project.show(one.key, 3) is None
+    damaged = project.folder / "passes" / one.key / name
+    if content is None:
+        damaged.unlink()
+    else:
+        damaged.write_bytes(content)
+    assert show(project, one.key, 3) is None
     assert not project.is_kept(one)
 
 
@@ -285,7 +317,7 @@ def test_a_full_disk_loses_no_other_line(project, monkeypatch):
 
     monkeypatch.setattr(Path, "open", lambda path, mode, buffering: FullDisk(path, mode))
     with pytest.raises(OSError, match="No space"):
-        project.show(one.key, 1)
+        show(project, one.key, 1)
     monkeypatch.undo()
     assert (project.folder / "tracked.jsonl").read_bytes() == lines
 

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("starlette", reason="needs the studio extra")
 
@@ -26,7 +27,14 @@ class Copies:
         self.mask = given[-1][1]
         return self
 
+    def merge(self, frame, forward, backward, way):
+        return forward if way <= 0.5 else backward
+
     uncertainty = {1: 0.5}  # noqa: RUF012 - never changed
+
+    @property
+    def probabilities(self):
+        return {1: torch.from_numpy(self.mask[::4, ::4] == 1).float()}
 
     def step(self, _):
         self.steps += 1

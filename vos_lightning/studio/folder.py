@@ -5,6 +5,7 @@ given/00012.png      masks as painted or imported, one palette PNG for each such
 masks/00012.png      masks as tracked
 tracked.jsonl        for each tracked frame which passes its mask comes from, and how unsure it is
 passes/KEY/00012.png masks as one pass sees them, with how unsure it is as the PNG's text
+passes/KEY/00012.probabilities.png what it made them from: small, one object below the other
 exports/             what was taken away
 """
 
@@ -214,10 +215,11 @@ class ProjectFolder:
         if not path.is_file():
             return None
         try:
-            with opened_image(path) as image:
+            with opened_image(path) as image, opened_image(_probabilities_path(path)) as below:
                 scores = {int(i): float(score) for i, score in json.loads(image.info["uncertainty"]).items()}
-                return TrackedMask(np.array(image), scores)
-        except (CorruptFileError, KeyError):
+                probabilities = np.array(below).reshape(len(scores), -1, below.width)
+                return TrackedMask(np.array(image), scores, probabilities)
+        except (VOSError, KeyError, ValueError):
             path.unlink()
             return None
 
@@ -227,6 +229,8 @@ class ProjectFolder:
         path.parent.mkdir(exist_ok=True)
         text = PngInfo()
         text.add_text("uncertainty", json.dumps(mask.uncertainty))
+        with atomic_path(_probabilities_path(path)) as temporary:
+            Image.fromarray(mask.probabilities.reshape(-1, mask.probabilities.shape[-1])).save(temporary, format="PNG")
         with atomic_path(path) as temporary:
             Image.fromarray(mask.ids).save(temporary, format="PNG", pnginfo=text)
 
@@ -238,6 +242,10 @@ class ProjectFolder:
 
     def _pass_path(self, key: str, frame: int) -> Path:
         return self.path / "passes" / key / f"{frame:05d}.png"
+
+
+def _probabilities_path(path: Path) -> Path:
+    return path.with_suffix(".probabilities.png")
 
 
 def _numbers(folder: Path) -> list[int]:

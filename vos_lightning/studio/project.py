@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -13,7 +13,6 @@ import numpy as np
 
 from vos_lightning.errors import VOSError
 from vos_lightning.ids import given_objects, merged_objects, present_ids
-from vos_lightning.inference.directions import Seen, merge_directions
 from vos_lightning.io.frames import FrameSource
 from vos_lightning.io.mask_reader import MaskReader, fit_mask
 from vos_lightning.studio.folder import Kind, ProjectFolder, Tracked
@@ -206,27 +205,39 @@ class Project:
         with self._lock:
             return self.is_kept(one) and all(self.status(frame) in "gt" for frame in one.frames)
 
-    def write_pass(self, key: str, frame: int, mask: TrackedMask) -> dict[str, Any] | None:
-        """Store the mask of a frame as a pass sees it, and `show` it."""
+    def write_pass(self, key: str, frame: int, mask: TrackedMask) -> None:
+        """Store the mask of a frame as a pass sees it; see `show`."""
         self._files.write_pass_mask(key, frame, mask)
-        return self.show(key, frame)
 
-    def show(self, key: str, frame: int) -> dict[str, Any] | None:
-        """Put together what passes see in a frame, see `merge_directions`.
+    def seen(self, frame: int) -> tuple[dict[str, TrackedMask], float]:
+        """What passes that count in a frame, and have been there, see.
 
         Returns:
-            Status and uncertainty of the frame, as pages are told; None if this pass doesn't count there any more, for
-            given masks have changed, or has lost its mask.
+            Their masks, the one forward first; and if there are two how far the frame lies on the way from the anchor
+            before it to that after it, in [0, 1].
         """
         with self._lock:
-            masks = {one: self._files.pass_mask(one, frame) for one in self.passes.keys_at(frame)}
-            seen = {one: Seen(mask.ids, mask.uncertainty) for one, mask in masks.items() if mask is not None}
-            if key not in seen:
+            masks = {key: self._files.pass_mask(key, frame) for key in self.passes.keys_at(frame)}
+            seen = {key: mask for key, mask in masks.items() if mask is not None}
+            return seen, self.passes.way(frame) if len(seen) == 2 else 0.0
+
+    def show(self, frame: int, keys: Sequence[str], mask: TrackedMask) -> dict[str, Any] | None:
+        """Take a mask for what tracking has found in a frame.
+
+        Args:
+            frame: its number.
+            keys: of the passes that the mask was made from.
+            mask: all that they see.
+
+        Returns:
+            Status and uncertainty of the frame, as pages are told; None if one of the passes doesn't count there any
+            more, for given masks have changed.
+        """
+        with self._lock:
+            if not set(keys) <= set(self.passes.keys_at(frame)):
                 return None
-            first, last = next(iter(seen.values())), next(reversed(seen.values()))
-            merged = first if len(seen) == 1 else merge_directions(first, last, self.passes.way(frame))
-            tracked = Tracked(tuple(seen), dict(merged.uncertainty))
-            self._files.write_mask("masks", frame, merged.ids, self.palette())
+            tracked = Tracked(tuple(keys), mask.uncertainty)
+            self._files.write_mask("masks", frame, mask.ids, self.palette())
             self._files.add_tracked(frame, tracked)
             self._tracked[frame] = tracked
             return {"status": self.status(frame), "uncertainty": tracked.uncertainty}

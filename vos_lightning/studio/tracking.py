@@ -1,8 +1,8 @@
-"""What the studio asks of the library: masks with their uncertainty, one frame after the other."""
+"""What the studio asks of the library: masks one frame after the other, and frames between two given ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vos_lightning.inference.tracking.track import Track
 
 
@@ -29,10 +31,12 @@ class TrackedMask:
     Args:
         ids: of the objects, (H, W).
         uncertainty: of each object that is followed, 0…1, by id.
+        probabilities: of these objects, in their order, at feature positions: (K, h, w), 255 is 1.
     """
 
     ids: NDArray[np.uint8]
     uncertainty: dict[int, float]
+    probabilities: NDArray[np.uint8]
 
 
 class Tracker:
@@ -64,8 +68,28 @@ class Tracker:
         track.step(frame, mask)
         return track
 
+    def merge(self, frame: NDArray[np.uint8], forward: TrackedMask, backward: TrackedMask, way: float) -> TrackedMask:
+        """What two passes see in a frame (H, W, 3), put together; see `merge_directions`."""
+        from vos_lightning.inference.directions import merge_directions
+        from vos_lightning.inference.tracking.uncertainty import expected_region_similarity
+
+        merged = merge_directions(_by_id(forward), _by_id(backward), way)
+        scores = {i: 1 - float(expected_region_similarity(probs[None])) for i, probs in merged.items()}
+        return _tracked(self._segmenter.tracker().draw(frame, merged), scores, merged)
+
 
 def follow(track: Track, frame: NDArray[np.uint8]) -> TrackedMask:
     """Follow the objects into one more frame, in whichever direction."""
     ids = track.step(frame)
-    return TrackedMask(ids, {i: round(score, 4) for i, score in track.uncertainty.items()})
+    return _tracked(ids, track.uncertainty, track.probabilities)
+
+
+def _tracked(ids: NDArray[np.uint8], scores: Mapping[int, float], probabilities: Mapping[int, Tensor]) -> TrackedMask:
+    levels = [(255 * probabilities[i]).round().clamp(0, 255).byte().cpu().numpy() for i in scores]
+    return TrackedMask(ids, {i: round(score, 4) for i, score in scores.items()}, np.stack(levels))
+
+
+def _by_id(mask: TrackedMask) -> dict[int, Tensor]:
+    import torch
+
+    return {i: torch.from_numpy(one).float() / 255 for i, one in zip(mask.uncertainty, mask.probabilities, strict=True)}

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from vos_lightning.io.frames import FrameSource
 from vos_lightning.studio.passes import Direction, TrackingPass
 from vos_lightning.studio.project import Project
 from vos_lightning.studio.tracking import Tracker, follow
+
+if TYPE_CHECKING:
+    from vos_lightning.inference.tracking.track import Track
 
 Mode = Literal["forward", "backward", "all"]
 Phase = Literal["idle", "loading", "running", "paused", "error", "interrupted"]
@@ -214,21 +217,32 @@ class Worker:
 
     def _follow(self, one: TrackingPass) -> Iterator[int]:
         """Follow a pass until it ends or no longer counts; yields the frames."""
-        kept = self._project.is_kept(one)  # what was tracked before a change that was undone is shown again
-        news = ((frame, self._project.show(one.key, frame)) for frame in one.frames) if kept else self._tracked(one)
-        for frame, shown in news:
+        # what was tracked before a change that was undone is there, and only has to be shown again
+        track = None if self._project.is_kept(one) else self._track_from(one)
+        for frame, picture in self._pictures(one.frames):
+            if track is not None:
+                self._project.write_pass(one.key, frame, follow(track, picture))
+            shown = self._show(one.key, frame, picture)
             if shown is None:
                 return
             self._publish({"type": "tracked", "frame": frame, **shown})
             yield frame
 
-    def _tracked(self, one: TrackingPass) -> Iterator[tuple[int, dict[str, Any] | None]]:
-        """Track along a pass; yields frames and what is shown of them."""
+    def _track_from(self, one: TrackingPass) -> Track:
+        """A track that has seen what the pass starts from."""
         assert self._tracker is not None
         frames = [one.anchor] if one.other is None else [one.other, one.anchor]
-        track = self._tracker.start([(self._source[frame], self._project.given_mask(frame)) for frame in frames])
-        for frame, picture in self._pictures(one.frames):
-            yield frame, self._project.write_pass(one.key, frame, follow(track, picture))
+        return self._tracker.start([(self._source[frame], self._project.given_mask(frame)) for frame in frames])
+
+    def _show(self, key: str, frame: int, picture: NDArray[np.uint8]) -> dict[str, Any] | None:
+        """Show what passes see in a frame, if this pass still counts there."""
+        assert self._tracker is not None
+        seen, way = self._project.seen(frame)
+        if key not in seen:
+            return None
+        masks = list(seen.values())
+        mask = masks[0] if len(masks) == 1 else self._tracker.merge(picture, masks[0], masks[1], way)
+        return self._project.show(frame, list(seen), mask)
 
     def _pictures(self, frames: range) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Frames with their pictures; backward they are decoded a few at a time."""
