@@ -28,7 +28,7 @@ def test_from_a_box_to_masks_that_are_scored(serve, look, tmp_path):
     tab.drag(*box_around(0))
     tab.until("studio.state.statuses[0] === 'g'")
     tab.saved()
-    assert overlap(tab.ids() > 0, truth(0) > 0) > 0.85
+    assert overlap(tab.ids() > 0, truth(0) > 0) > 0.9
     assert tab.page.is_visible("#next-step")
     tab.page.click("[data-track=all]")
     tab.until("/^gt+$/.test(studio.state.statuses)")
@@ -42,7 +42,7 @@ def test_from_a_box_to_masks_that_are_scored(serve, look, tmp_path):
     for frame in range(FRAMES):
         write_mask(tmp_path / "truth" / "square" / f"{frame:05d}.png", truth(frame))
     scores = evaluate_folder(tmp_path / "masks", tmp_path / "truth", "davis2017").to_dict()["mean"]
-    assert scores["J-Mean"] > 0.8
+    assert scores["J-Mean"] > 0.9
     assert tab.foreign == []
     assert tab.errors == []
 

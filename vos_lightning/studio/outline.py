@@ -23,7 +23,7 @@ Bools = NDArray[np.bool_]
 
 _SIDE = 384
 """Pixels of the longer side in which outlines are sought."""
-_MOST_SCALE = 2.0
+_MOST_SCALE = 3.0
 """How far a small object is enlarged for that."""
 _STEP = 4
 """Pixels of a position of the classifier."""
