@@ -23,7 +23,7 @@ from torch import Tensor
 
 from vos_lightning import VideoSegmenter
 from vos_lightning.functional import contour_accuracy, region_similarity
-from vos_lightning.inference.directions import merge_directions
+from vos_lightning.inference.directions import Side, arrival, merge_directions
 from vos_lightning.inference.tracking.track import Track
 from vos_lightning.io.frames import FrameFolder
 from vos_lightning.io.masks import read_mask
@@ -60,12 +60,16 @@ class Sequel:
             masks[t] = self._seen(anchors[-1], last_but_one, 1, t).mask
         for left, right in pairwise(anchors):
             for t in range(left + 1, right):
-                sides = self._seen(left, right, 1, t), self._seen(right, left, -1, t)
-                probs = merge_directions(*(side.probs for side in sides), (t - left) / (right - left))
+                sides = self._side(left, right, 1, t), self._side(right, left, -1, t)
+                probs = merge_directions(*sides, (t - left) / (right - left))
                 masks[t] = self._segmenter.tracker().draw(self._frames[t], probs) > 0
         for t in self.given:
             masks[t] = self.truth[t]
         return masks
+
+    def _side(self, anchor: int, other: int, step: int, t: int) -> Side:
+        reached = self._seen(anchor, other, step, other).mask
+        return Side(self._seen(anchor, other, step, t).probs, arrival(np.uint8(reached), np.uint8(self.truth[other])))
 
     def _seen(self, anchor: int, other: int | None, step: int, t: int) -> Seen:
         """A frame as the pass from an anchor sees it, which goes on as far as it has to."""

@@ -2,38 +2,60 @@
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-from vos_lightning.inference.tracking.uncertainty import expected_region_similarity
+from vos_lightning.functional import region_similarity
+from vos_lightning.ids import present_ids
 
-# Of differences between the sides, which the logistic function makes shares of: nearness runs from 0 to 1 on the way.
-NEARNESS = 10.0
-CERTAINTY = 10.0
+Ids = NDArray[np.uint8]
+
+# Of differences in what is expected of the sides, which the logistic function makes shares of.
+TRUST = 4.0
 
 
-def merge_directions(forward: Mapping[int, Tensor], backward: Mapping[int, Tensor], way: float) -> dict[int, Tensor]:
-    """The probabilities of a frame that was tracked from two sides: a mean that trusts the nearer and surer side more.
+class Side(NamedTuple):
+    """A frame as it is seen from one of the given ones.
 
-    How sure a side is of an object is the region similarity that it expects of its mask. Objects that one side doesn't
-    know are taken from the other.
+    Attributes:
+        probabilities: by id, (h, w) in [0, 1]; see `Track.probabilities`.
+        arrival: by id, how well the given mask at the other end was met there; see `arrival`.
+    """
+
+    probabilities: Mapping[int, Tensor]
+    arrival: Mapping[int, float]
+
+
+def arrival(ids: Ids, given: Ids) -> dict[int, float]:
+    """Region similarity of the objects of a given mask with what was tracked up to there, by id.
 
     Args:
-        forward: by id, tracked from the earlier of the given frames, (h, w) in [0, 1]; see `Track.probabilities`.
-        backward: tracked from the later one.
+        ids: tracked from another given frame, (H, W).
+        given: for this frame, (H, W).
+    """
+    return {i: float(region_similarity(ids == i, given == i)) for i in present_ids(given)}
+
+
+def merge_directions(forward: Side, backward: Side, way: float) -> dict[int, Tensor]:
+    """The probabilities of a frame that was tracked from two sides: a mean that trusts the better side more.
+
+    What is expected of a side falls from 1 at the given frame that it comes from to what it has reached at the other.
+    Objects that one side doesn't know are taken from the other.
+
+    Args:
+        forward: from the earlier of the given frames.
+        backward: from the later one.
         way: of the frames between the two, the share that lies behind this one, in [0, 1].
 
     Returns:
         By id, (h, w) in [0, 1]; see `Track.draw`.
     """
-    merged = {**forward, **backward}
-    for number in forward.keys() & backward.keys():
-        here, there = forward[number], backward[number]
-        nearer = NEARNESS * (0.5 - way)
-        surer = CERTAINTY * (_certainty(here) - _certainty(there))
-        merged[number] = there + (here - there) / (1 + math.exp(-nearer - surer))
+    merged = {**forward.probabilities, **backward.probabilities}
+    for number in forward.probabilities.keys() & backward.probabilities.keys():
+        better = (1 - way) * (1 - backward.arrival[number]) - way * (1 - forward.arrival[number])
+        here, there = forward.probabilities[number], backward.probabilities[number]
+        merged[number] = there + (here - there) / (1 + math.exp(-TRUST * better))
     return merged
-
-
-def _certainty(probs: Tensor) -> float:
-    return float(expected_region_similarity(probs[None]))
