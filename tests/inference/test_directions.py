@@ -7,42 +7,46 @@ import pytest
 import torch
 
 from vos_lightning import VideoSegmenter
-from vos_lightning.inference.directions import CERTAINTY, NEARNESS, merge_directions
+from vos_lightning.inference.directions import TRUST, Side, arrival, merge_directions
 from vos_lightning.inference.tracking.settings import TrackingSettings
 
-SURE, UNSURE = torch.tensor([[1.0, 1.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.6, 0.6, 0.2]])
+ONE, OTHER = torch.tensor([[1.0, 1.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.6, 0.6, 0.2]])
 
 
-def share(way: float, certainty: float) -> float:
-    """Of the side forward, as the formula says."""
-    return 1 / (1 + math.exp(-NEARNESS * (0.5 - way) - CERTAINTY * certainty))
+def test_the_arrival_is_the_region_similarity_of_what_was_given():
+    ids, given = np.zeros((2, 4, 4), np.uint8)
+    ids[0], given[0:2] = 7, 7  # half of it
+    ids[3], given[3, :3] = 9, 255
+    assert arrival(ids, given) == {7: 0.5, 255: 0.0}
 
 
-@pytest.mark.parametrize("way", [0.0, 0.3, 0.5, 0.8])
-def test_the_nearer_and_surer_side_weighs_more(way):
-    merged = merge_directions({7: SURE}, {7: UNSURE}, way)
-    certainty = 1 - 1.2 / 2.2
-    assert torch.allclose(merged[7], share(way, certainty) * SURE + (1 - share(way, certainty)) * UNSURE, atol=1e-6)
-    swapped = merge_directions({7: UNSURE}, {7: SURE}, 1 - way)
-    assert torch.allclose(swapped[7], merged[7], atol=1e-6)
+@pytest.mark.parametrize("way", [0.0, 0.3, 0.5, 1.0])
+def test_the_side_of_which_more_is_expected_weighs_more(way):
+    merged = merge_directions(Side({7: ONE}, {7: 0.9}), Side({7: OTHER}, {7: 0.4}), way)
+    expected = 1 - 0.1 * way, 1 - 0.6 * (1 - way)
+    share = 1 / (1 + math.exp(-TRUST * (expected[0] - expected[1])))
+    assert torch.allclose(merged[7], share * ONE + (1 - share) * OTHER)
+    swapped = merge_directions(Side({7: OTHER}, {7: 0.4}), Side({7: ONE}, {7: 0.9}), 1 - way)
+    assert torch.allclose(swapped[7], merged[7])
 
 
-def test_half_way_sides_that_are_as_sure_weigh_the_same():
-    merged = merge_directions({1: SURE}, {1: SURE.flip(1)}, 0.5)
+def test_sides_that_arrive_well_weigh_the_same_wherever_the_frame_lies():
+    merged = merge_directions(Side({1: ONE}, {1: 1.0}), Side({1: ONE.flip(1)}, {1: 1.0}), 0.1)
     assert torch.allclose(merged[1], torch.full((1, 4), 0.5))
 
 
 def test_objects_that_one_side_does_not_know_are_taken_from_the_other():
-    merged = merge_directions({1: SURE, 9: UNSURE}, {4: UNSURE, 1: SURE}, 0.9)
+    forward = Side({1: ONE, 9: OTHER}, {1: 1.0, 4: 0.0})  # 4 was given at the other end only
+    merged = merge_directions(forward, Side({4: OTHER, 1: ONE}, {1: 1.0, 9: 0.0}), 0.9)
     assert set(merged) == {1, 4, 9}
-    assert torch.equal(merged[4], UNSURE)
-    assert torch.equal(merged[9], UNSURE)
-    assert torch.equal(merged[1], SURE)
+    assert torch.equal(merged[4], OTHER)
+    assert torch.equal(merged[9], OTHER)
+    assert torch.equal(merged[1], ONE)
 
 
 def test_an_object_that_a_side_has_lost_is_left_to_the_other():
-    merged = merge_directions({3: torch.zeros(1, 4)}, {3: SURE}, 0.2)
-    assert ((merged[3] > 0.5) == (SURE > 0.5)).all()
+    merged = merge_directions(Side({3: torch.zeros(1, 4)}, {3: 0.0}), Side({3: ONE}, {3: 0.8}), 0.8)
+    assert ((merged[3] > 0.5) == (ONE > 0.5)).all()
 
 
 def test_what_a_track_drew_is_drawn_again_from_its_probabilities(moving_square):
@@ -66,7 +70,7 @@ def test_given_masks_on_both_sides_of_a_gap_meet_in_it(moving_square):
     forward.step(frames[1])
     for t in (4, 3, 2, 1):
         backward.step(frames[t])
-    merged = merge_directions(forward.probabilities, backward.probabilities, 0.2)
+    merged = merge_directions(Side(forward.probabilities, {}), Side(backward.probabilities, {}), 0.2)
     assert set(merged) == {4, 9}
     ids = segmenter.tracker().draw(frames[1], merged)
     assert np.mean((ids > 0) != (masks[1] > 0)) < 0.05

@@ -25,9 +25,9 @@ def test_the_pass_forward_comes_first():
     assert [passes.keys_at(frame) for frame in (2, 4)] == [[forward, backward]] * 2
     assert passes.keys_at(0) == [passes.starting_at(1, "backward").key]
     assert passes.keys_at(7) == [passes.starting_at(5, "forward").key]
-    assert [passes.way(frame) for frame in (2, 3, 4)] == [0.25, 0.5, 0.75]
-    with pytest.raises(ValueError, match="between two anchors"):
-        passes.way(7)
+    one, other, last = (passes.starting_at(*way) for way in ((1, "forward"), (5, "backward"), (5, "forward")))
+    assert passes.beside(one) == passes.beside(other) == [one, other]
+    assert passes.beside(last) == [last]
 
 
 def test_frames_that_share_no_object_know_nothing_of_one_another():

@@ -35,18 +35,21 @@ def tracked(ids, uncertainty=0.25) -> TrackedMask:
     return TrackedMask(ids, {1: uncertainty}, 255 * (ids[None, ::4, ::4] == 1).astype(np.uint8))
 
 
-def show(project, key: str, frame: int):
-    """Show a frame as the pass forward sees it, if that has been there."""
-    seen, _ = project.seen(frame)
-    return project.show(frame, list(seen), next(iter(seen.values()))) if key in seen else None
+def show(project, one, frame: int):
+    """Show a frame as a pass sees it, if it has been there."""
+    seen = project.seen(one, frame)
+    return None if seen is None else project.show(frame, [side.key for side in project.sides(one)], seen)
 
 
 def track(project, anchor: int, direction) -> list[int]:
     """Pretends to track a pass; returns its frames."""
     one = project.passes.starting_at(anchor, direction)
     for frame in one.frames:
-        project.write_pass(one.key, frame, tracked(truth(frame)))
-        show(project, one.key, frame)
+        project.write_pass(one, frame, tracked(truth(frame)))
+    if one.end is not None:
+        project.end_pass(one, {1: 1.0})
+    for frame in one.frames:
+        show(project, one, frame)
     assert project.is_shown(one)
     return list(one.frames)
 
@@ -88,25 +91,35 @@ def test_a_pass_looks_back_at_the_given_frame_it_goes_to(project):
     assert project.passes.starting_at(4, "forward").other is None
 
 
-def test_a_frame_is_seen_from_both_sides_and_counts_as_tracked_with_either(project):
+def test_a_gap_is_shown_when_both_passes_that_are_complete_are_put_together(project):
     project.give(0, truth(0))
-    project.give(6, truth(6))
-    forward, backward = (project.passes.starting_at(*way) for way in ((0, "forward"), (6, "backward")))
-    project.write_pass(backward.key, 4, tracked(truth(6), 0.3))
-    seen, way = project.seen(4)
-    assert (list(seen), way) == ([backward.key], 0.0)
-    assert project.show(4, list(seen), tracked(truth(6), 0.3)) == {"status": "t", "uncertainty": {1: 0.3}}
-    project.write_pass(forward.key, 4, tracked(truth(0), 0.1))
-    seen, way = project.seen(4)
-    assert (list(seen), way) == ([forward.key, backward.key], 4 / 6)
-    for mask, (ids, doubt) in zip(seen.values(), ((truth(0), 0.1), (truth(6), 0.3)), strict=True):
-        assert np.array_equal(mask.ids, ids)
-        assert mask.uncertainty == {1: doubt}
-        assert np.array_equal(mask.probabilities, 255 * (ids[None, ::4, ::4] == 1))
-    project.show(4, list(seen), tracked(truth(3), 0.2))
-    assert project.status(4) == "t"
-    assert (project.mask(4) == truth(3)).all()
-    assert project.uncertainties() == {4: {1: 0.2}}
+    project.give(3, truth(3))
+    forward, backward = project.passes.starting_at(0, "forward"), project.passes.starting_at(3, "backward")
+    assert (forward.end, backward.end) == (3, 0)
+    assert project.passes.starting_at(3, "forward").end is None
+    for one, doubt in ((forward, 0.1), (backward, 0.3)):
+        for frame in one.frames:
+            project.write_pass(one, frame, tracked(truth(frame), doubt))
+        assert not project.is_kept(one)  # it has yet to arrive
+        project.end_pass(one, {1: 0.5 + doubt})
+        assert project.is_kept(one)
+        assert project.arrival(one) == {1: 0.5 + doubt}
+    for one, doubt in ((forward, 0.1), (backward, 0.3)):
+        seen = project.seen(one, 2)
+        assert np.array_equal(seen.ids, truth(2))
+        assert seen.uncertainty == {1: doubt}
+        assert np.array_equal(seen.probabilities, 255 * (truth(2)[None, ::4, ::4] == 1))
+    assert project.sides(backward) == [forward, backward]
+    for frame in forward.frames:
+        project.show(frame, [forward.key], tracked(truth(0), 0.1))
+    assert project.statuses()[:4] == "gttg"
+    assert not project.is_shown(forward)
+    for frame in forward.frames:
+        project.show(frame, [forward.key, backward.key], tracked(truth(9), 0.2))
+    assert project.is_shown(forward)
+    assert project.is_shown(backward)
+    assert (project.mask(2) == truth(9)).all()
+    assert project.uncertainties() == {frame: {1: 0.2} for frame in (1, 2)}
 
 
 def test_an_object_given_on_one_side_only_is_tracked_through(project):
@@ -120,10 +133,11 @@ def test_an_object_given_on_one_side_only_is_tracked_through(project):
     track(project, 0, "forward")
     one = project.passes.starting_at(8, "backward")
     probabilities = 255 * np.stack([both[::4, ::4] == 1, both[::4, ::4] == 2]).astype(np.uint8)
-    project.write_pass(one.key, 1, TrackedMask(both, {1: 0.1, 2: 0.3}, probabilities))
-    seen, _ = project.seen(1)
-    assert [set(mask.uncertainty) for mask in seen.values()] == [{1}, {1, 2}]
-    assert np.array_equal(seen[one.key].probabilities, probabilities)
+    project.write_pass(one, 1, TrackedMask(both, {1: 0.1, 2: 0.3}, probabilities))
+    assert set(project.seen(project.passes.starting_at(0, "forward"), 1).uncertainty) == {1}
+    seen = project.seen(one, 1)
+    assert set(seen.uncertainty) == {1, 2}
+    assert np.array_equal(seen.probabilities, probabilities)
 
 
 def test_an_empty_given_frame_ends_no_pass(project):
@@ -228,12 +242,16 @@ def test_a_mask_that_comes_after_a_change_no_longer_counts(project):
     project.give(0, truth(0))
     one = project.passes.starting_at(0, "forward")
     project.give(6, truth(6))  # painted while the next frame is being tracked
-    project.write_pass(one.key, 1, tracked(truth(1)))
-    assert one.key not in project.seen(1)[0]
+    project.write_pass(one, 1, tracked(truth(1)))
+    project.end_pass(one, {1: 1.0})
+    assert project.arrival(one) == {}
     assert project.show(1, [one.key], tracked(truth(1))) is None
     assert project.statuses() == "g-----g-----"
     project.take_back(6)
-    assert show(project, one.key, 1) == {"status": "t", "uncertainty": {1: 0.25}}  # it does again
+    assert project.show(1, [one.key], project.seen(one, 1)) == {
+        "status": "t",
+        "uncertainty": {1: 0.25},
+    }  # it does again
 
 
 def test_what_an_undone_change_has_outdated_is_shown_again(project):
@@ -242,14 +260,14 @@ def test_what_an_undone_change_has_outdated_is_shown_again(project):
     project.give(6, truth(6))
     one = project.passes.starting_at(0, "forward")
     for frame in one.frames:
-        project.write_pass(one.key, frame, tracked(truth(11), 0.5))
-        show(project, one.key, frame)
+        project.write_pass(one, frame, tracked(truth(11), 0.5))
+        project.show(frame, [one.key], tracked(truth(11), 0.5))
     project.take_back(6)
     one = project.passes.starting_at(0, "forward")
     assert project.is_kept(one)
     assert not project.is_shown(one)
     for frame in one.frames:
-        show(project, one.key, frame)
+        show(project, one, frame)
     assert project.is_shown(one)
     assert (project.mask(1) == truth(1)).all()
     assert project.uncertainties()[1] == {1: 0.25}
@@ -264,7 +282,7 @@ def test_a_damaged_tracked_mask_is_named_and_comes_back(project):
         project.mask(3)
     assert project.statuses() == "gtt-" + "t" * (FRAMES - 4)
     assert not project.is_shown(one)
-    show(project, one.key, 3)
+    show(project, one, 3)
     assert (project.mask(3) == truth(3)).all()
 
 
@@ -279,7 +297,7 @@ def test_a_damaged_mask_of_a_pass_has_to_be_tracked(project, name, content):
         damaged.unlink()
     else:
         damaged.write_bytes(content)
-    assert show(project, one.key, 3) is None
+    assert show(project, one, 3) is None
     assert not project.is_kept(one)
 
 
@@ -317,7 +335,7 @@ def test_a_full_disk_loses_no_other_line(project, monkeypatch):
 
     monkeypatch.setattr(Path, "open", lambda path, mode, buffering: FullDisk(path, mode))
     with pytest.raises(OSError, match="No space"):
-        show(project, one.key, 1)
+        show(project, one, 1)
     monkeypatch.undo()
     assert (project.folder / "tracked.jsonl").read_bytes() == lines
 

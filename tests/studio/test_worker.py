@@ -22,13 +22,19 @@ class Copies:
     def __init__(self, before_step=lambda: None) -> None:
         self.before_step = before_step
         self.steps = 0
+        self.arrivals = []
 
     def start(self, given):
         self.mask = given[-1][1]
         return self
 
-    def merge(self, frame, forward, backward, way):
-        return forward if way <= 0.5 else backward
+    def arrival(self, ids, given):
+        self.arrivals.append(float(np.mean(ids == given)))
+        return {1: 0.5}
+
+    def merge(self, frame, masks, arrivals, way):
+        assert arrivals == [{1: 0.5}] * 2
+        return masks[0] if way <= 0.5 else masks[1]
 
     uncertainty = {1: 0.5}  # noqa: RUF012 - never changed
 
@@ -81,6 +87,35 @@ def test_painting_while_it_tracks_changes_what_is_tracked(project, employ):
     assert project.statuses() == "gtttttttgttt"
     assert (project.mask(4) == truth(0)).all()
     assert (project.mask(7) == truth(8)).all()
+
+
+# steps forward, with given masks in frames 0 and 6: the gap, where that leads to, and the rest
+AHEAD = 5 + 1 + FRAMES - 7
+
+
+def test_a_gap_shows_the_first_pass_until_the_second_is_complete(project, employ):
+    project.give(6, truth(6))
+    tracker, shown = Copies(), []
+    tracker.before_step = lambda: tracker.steps == AHEAD + 4 and shown.append([project.mask(t) for t in range(1, 6)])
+    finish(employ(tracker))
+    assert all((mask == truth(0)).all() for mask in shown[0])
+    expected = [truth(0)] * 3 + [truth(6)] * 2  # as `merge` above says
+    assert all((project.mask(t) == mask).all() for t, mask in enumerate(expected, start=1))
+    assert tracker.arrivals == [np.mean(truth(0) == truth(6))] * 2
+    assert tracker.steps == AHEAD + 5 + 1
+
+
+def test_a_gap_that_was_stopped_half_way_goes_on_where_it_is_not_complete(project, employ):
+    project.give(6, truth(6))
+    tracker = Copies()
+    worker = employ(tracker)
+    tracker.before_step = lambda: tracker.steps == AHEAD + 4 and worker.stop()
+    finish(worker)
+    assert project.statuses() == "gtttttgttttt"
+    assert (project.mask(5) == truth(0)).all()
+    finish(worker)
+    assert tracker.steps == AHEAD + 4 + 5 + 1  # the pass backward anew
+    assert (project.mask(5) == truth(6)).all()
 
 
 def test_after_a_change_is_undone_nothing_is_tracked_twice(project, employ):

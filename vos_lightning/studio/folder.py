@@ -6,6 +6,7 @@ masks/00012.png      masks as tracked
 tracked.jsonl        for each tracked frame which passes its mask comes from, and how unsure it is
 passes/KEY/00012.png masks as one pass sees them, with how unsure it is as the PNG's text
 passes/KEY/00012.probabilities.png what it made them from: small, one object below the other
+passes/KEY/arrival.json by object how well it met the given mask that it leads to, see `directions.arrival`
 exports/             what was taken away
 """
 
@@ -15,7 +16,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -233,6 +234,21 @@ class ProjectFolder:
             Image.fromarray(mask.probabilities.reshape(-1, mask.probabilities.shape[-1])).save(temporary, format="PNG")
         with atomic_path(path) as temporary:
             Image.fromarray(mask.ids).save(temporary, format="PNG", pnginfo=text)
+
+    def arrival(self, key: str) -> dict[int, float] | None:
+        """How well a pass met the given mask that it leads to, by object; None if it hasn't got there."""
+        path = self.path / "passes" / key / "arrival.json"
+        try:
+            return {int(i): float(score) for i, score in json.loads(path.read_text(encoding="utf-8")).items()}
+        except (FileNotFoundError, ValueError, TypeError, AttributeError):
+            return None
+
+    def write_arrival(self, key: str, arrival: Mapping[int, float]) -> None:
+        """Store how well a pass met the given mask that it leads to."""
+        path = self.path / "passes" / key / "arrival.json"
+        path.parent.mkdir(exist_ok=True)
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(arrival), encoding="utf-8")
 
     def keep_passes(self, keys: Collection[str]) -> None:
         """Remove all other passes."""

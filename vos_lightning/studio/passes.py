@@ -48,12 +48,14 @@ class TrackingPass:
         other: a second given frame with objects of the anchor, which it looks back at too; None without one.
         key: names it.
         frames: it visits.
+        end: the given frame that they lead to; None at an end of the video.
     """
 
     anchor: int
     other: int | None
     key: str
     frames: range
+    end: int | None
 
 
 class Passes:
@@ -84,25 +86,23 @@ class Passes:
         keys = [] if before is None else [self._keys[before, "forward"]]
         return keys if after is None else [*keys, self._keys[after, "backward"]]
 
-    def way(self, frame: int) -> float:
-        """Of the frames between the anchors around a frame, the share that lies behind it, in [0, 1].
-
-        Raises:
-            ValueError: it doesn't lie between two anchors.
-        """
-        before, after = self._neighbours(frame)
-        if before is None or after is None:
-            raise ValueError(f"frame {frame} doesn't lie between two anchors of {self.anchors}")
-        return (frame - before) / (after - before)
-
     def starting_at(self, anchor: int, direction: Direction) -> TrackingPass:
         """The pass from an anchor, a given frame that holds an object, to the next one, or to the end of the video."""
         before, after = self._neighbours(anchor)
         if direction == "forward":
-            frames = range(anchor + 1, self._num_frames if after is None else after)
+            end, frames = after, range(anchor + 1, self._num_frames if after is None else after)
         else:
-            frames = range(anchor - 1, -1 if before is None else before, -1)
-        return TrackingPass(anchor, self._other(anchor, direction), self._keys[anchor, direction], frames)
+            end, frames = before, range(anchor - 1, -1 if before is None else before, -1)
+        return TrackingPass(anchor, self._other(anchor, direction), self._keys[anchor, direction], frames, end)
+
+    def beside(self, one: TrackingPass) -> list[TrackingPass]:
+        """The passes that visit the same frames, this one among them, the one forward first."""
+        if one.end is None:
+            return [one]
+        return [
+            self.starting_at(min(one.anchor, one.end), "forward"),
+            self.starting_at(max(one.anchor, one.end), "backward"),
+        ]
 
     def _neighbours(self, frame: int) -> tuple[int | None, int | None]:
         """The nearest anchors before and after a frame."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -197,36 +197,49 @@ class Project:
     # --- tracking
 
     def is_kept(self, one: TrackingPass) -> bool:
-        """Are all masks of a pass on disk?"""
-        return set(one.frames) <= set(self._files.frames_of(one.key))
+        """Is all on disk that a pass found?"""
+        if not set(one.frames) <= set(self._files.frames_of(one.key)):
+            return False
+        return one.end is None or not one.frames or self._files.arrival(one.key) is not None
+
+    def sides(self, one: TrackingPass) -> list[TrackingPass]:
+        """Those passes over the same frames of which all is on disk, the one forward first."""
+        with self._lock:
+            return [side for side in self.passes.beside(one) if self.is_kept(side)]
 
     def is_shown(self, one: TrackingPass) -> bool:
         """Is there nothing of a pass left to track or to show?"""
         with self._lock:
-            return self.is_kept(one) and all(self.status(frame) in "gt" for frame in one.frames)
+            if not self.is_kept(one):
+                return False
+            keys = tuple(side.key for side in self.sides(one))
+            found = [self._tracked.get(frame) for frame in one.frames if frame not in self._given]
+            return all(tracked is not None and tracked.passes == keys for tracked in found)
 
-    def write_pass(self, key: str, frame: int, mask: TrackedMask) -> None:
+    def write_pass(self, one: TrackingPass, frame: int, mask: TrackedMask) -> None:
         """Store the mask of a frame as a pass sees it; see `show`."""
-        self._files.write_pass_mask(key, frame, mask)
+        self._files.write_pass_mask(one.key, frame, mask)
 
-    def seen(self, frame: int) -> tuple[dict[str, TrackedMask], float]:
-        """What passes that count in a frame, and have been there, see.
-
-        Returns:
-            Their masks, the one forward first; and if there are two how far the frame lies on the way from the anchor
-            before it to that after it, in [0, 1].
-        """
+    def end_pass(self, one: TrackingPass, arrival: Mapping[int, float]) -> None:
+        """Store how well a pass met the given mask that it leads to, by object, if that is still the given one."""
         with self._lock:
-            masks = {key: self._files.pass_mask(key, frame) for key in self.passes.keys_at(frame)}
-            seen = {key: mask for key, mask in masks.items() if mask is not None}
-            return seen, self.passes.way(frame) if len(seen) == 2 else 0.0
+            if one.key in self.passes.keys:
+                self._files.write_arrival(one.key, arrival)
+
+    def seen(self, one: TrackingPass, frame: int) -> TrackedMask | None:
+        """The mask of a frame as a pass sees it; None where it hasn't been."""
+        return self._files.pass_mask(one.key, frame)
+
+    def arrival(self, one: TrackingPass) -> dict[int, float]:
+        """How well a pass met the given mask that it leads to, by object."""
+        return self._files.arrival(one.key) or {}
 
     def show(self, frame: int, keys: Sequence[str], mask: TrackedMask) -> dict[str, Any] | None:
         """Take a mask for what tracking has found in a frame.
 
         Args:
             frame: its number.
-            keys: of the passes that the mask was made from.
+            keys: of the passes that the mask was made from, the one forward first.
             mask: all that they see.
 
         Returns:

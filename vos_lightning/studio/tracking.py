@@ -68,12 +68,25 @@ class Tracker:
         track.step(frame, mask)
         return track
 
-    def merge(self, frame: NDArray[np.uint8], forward: TrackedMask, backward: TrackedMask, way: float) -> TrackedMask:
-        """What two passes see in a frame (H, W, 3), put together; see `merge_directions`."""
-        from vos_lightning.inference.directions import merge_directions
+    def arrival(self, ids: NDArray[np.uint8], given: NDArray[np.uint8]) -> dict[int, float]:
+        """How well a pass met the given mask that it leads to, see `directions.arrival`."""
+        from vos_lightning.inference.directions import arrival
+
+        return arrival(ids, given)
+
+    def merge(
+        self,
+        frame: NDArray[np.uint8],
+        masks: Sequence[TrackedMask],
+        arrivals: Sequence[Mapping[int, float]],
+        way: float,
+    ) -> TrackedMask:
+        """A frame (H, W, 3) as two passes see it, the one forward first, put together; see `merge_directions`."""
+        from vos_lightning.inference.directions import Side, merge_directions
         from vos_lightning.inference.tracking.uncertainty import expected_region_similarity
 
-        merged = merge_directions(_by_id(forward), _by_id(backward), way)
+        forward, backward = (Side(_by_id(mask), arrival) for mask, arrival in zip(masks, arrivals, strict=True))
+        merged = merge_directions(forward, backward, way)
         scores = {i: 1 - float(expected_region_similarity(probs[None])) for i, probs in merged.items()}
         return _tracked(self._segmenter.tracker().draw(frame, merged), scores, merged)
 

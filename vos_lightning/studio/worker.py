@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -17,7 +17,7 @@ from vos_lightning.io.files import atomic_path
 from vos_lightning.io.frames import FrameSource
 from vos_lightning.studio.passes import Direction, TrackingPass
 from vos_lightning.studio.project import Project
-from vos_lightning.studio.tracking import Tracker, follow
+from vos_lightning.studio.tracking import TrackedMask, Tracker, follow
 
 if TYPE_CHECKING:
     from vos_lightning.inference.tracking.track import Track
@@ -188,8 +188,8 @@ class Worker:
         began, done = time.perf_counter(), 0
         while (one := next(self._passes(job), None)) is not None:
             remaining = self._remaining(job)
-            for frame in self._follow(one):
-                done, remaining = done + 1, remaining - 1
+            for frame, counts in self._follow(one):
+                done, remaining = done + counts, remaining - counts
                 rate = done / (time.perf_counter() - began)
                 phase: Phase = "paused" if self._paused else "running"
                 self._tell(Progress(phase, job.mode, frame, done, remaining, rate))
@@ -215,34 +215,59 @@ class Worker:
     def _remaining(self, job: Job) -> int:
         return sum(len(one.frames) for one in self._passes(job))
 
-    def _follow(self, one: TrackingPass) -> Iterator[int]:
-        """Follow a pass until it ends or no longer counts; yields the frames."""
-        # what was tracked before a change that was undone is there, and only has to be shown again
-        track = None if self._project.is_kept(one) else self._track_from(one)
+    def _follow(self, one: TrackingPass) -> Iterator[tuple[int, bool]]:
+        """Track and show a pass until it no longer counts; yields frames, and whether they count as progress."""
+        kept = self._project.is_kept(one)  # it was tracked before a change that was undone
+        if not kept:
+            yield from ((frame, True) for frame in self._tracked(one))
+        yield from ((frame, kept) for frame in self._shown(one))
+
+    def _tracked(self, one: TrackingPass) -> Iterator[int]:
+        """Track along a pass; what it sees is shown at once, unless the other one over these frames is complete."""
+        assert self._tracker is not None
+        alone = not self._project.sides(one)
+        track = self._track_from(one)
         for frame, picture in self._pictures(one.frames):
-            if track is not None:
-                self._project.write_pass(one.key, frame, follow(track, picture))
-            shown = self._show(one.key, frame, picture)
-            if shown is None:
+            mask = follow(track, picture)
+            self._project.write_pass(one, frame, mask)
+            if one.key not in self._project.passes.keys:
                 return
-            self._publish({"type": "tracked", "frame": frame, **shown})
+            if alone:
+                self._show(frame, [one], mask)
             yield frame
+        if one.end is not None and one.key in self._project.passes.keys:
+            ids = follow(track, self._source[one.end]).ids
+            self._project.end_pass(one, self._tracker.arrival(ids, self._project.given_mask(one.end)))
+
+    def _shown(self, one: TrackingPass) -> Iterator[int]:
+        """Show what a complete pass sees, put together with what the other one over these frames sees."""
+        assert self._tracker is not None
+        sides = self._project.sides(one)
+        if not sides or self._project.is_shown(one):
+            return
+        arrivals = [self._project.arrival(side) for side in sides]
+        for frame, picture in self._pictures(sides[0].frames):
+            masks = [mask for side in sides if (mask := self._project.seen(side, frame)) is not None]
+            if len(masks) < len(sides):  # one is damaged, and its pass no longer complete
+                return
+            way = (frame - sides[0].anchor) / (len(sides[0].frames) + 1)
+            mask = masks[0] if len(sides) == 1 else self._tracker.merge(picture, masks, arrivals, way)
+            if not self._show(frame, sides, mask):
+                return
+            yield frame
+
+    def _show(self, frame: int, sides: Sequence[TrackingPass], mask: TrackedMask) -> bool:
+        """Show what passes see in a frame, and tell of it; False if one of them doesn't count any more."""
+        shown = self._project.show(frame, [side.key for side in sides], mask)
+        if shown is not None:
+            self._publish({"type": "tracked", "frame": frame, **shown})
+        return shown is not None
 
     def _track_from(self, one: TrackingPass) -> Track:
         """A track that has seen what the pass starts from."""
         assert self._tracker is not None
         frames = [one.anchor] if one.other is None else [one.other, one.anchor]
         return self._tracker.start([(self._source[frame], self._project.given_mask(frame)) for frame in frames])
-
-    def _show(self, key: str, frame: int, picture: NDArray[np.uint8]) -> dict[str, Any] | None:
-        """Show what passes see in a frame, if this pass still counts there."""
-        assert self._tracker is not None
-        seen, way = self._project.seen(frame)
-        if key not in seen:
-            return None
-        masks = list(seen.values())
-        mask = masks[0] if len(masks) == 1 else self._tracker.merge(picture, masks[0], masks[1], way)
-        return self._project.show(frame, list(seen), mask)
 
     def _pictures(self, frames: range) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Frames with their pictures; backward they are decoded a few at a time."""
