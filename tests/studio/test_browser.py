@@ -153,6 +153,8 @@ def test_two_tabs_show_the_same(serve, look):
     assert (one.ids() == two.ids()).all()
     two.page.click("[data-track=forward]")
     one.until("/^gt+$/.test(studio.state.statuses)")
+    two.until(f"studio.state.frame === {FRAMES - 1}")  # who asked for it watches it
+    assert one.evaluate("studio.state.frame") == 0
     assert two.evaluate("document.documentElement.scrollWidth") <= 390
 
 
@@ -183,6 +185,7 @@ def test_mending_a_frame_keeps_it_as_given(serve, look):
     tab.saved()
     tab.page.click("[data-track=all]")
     tab.until("/^gt+$/.test(studio.state.statuses)")
+    tab.page.keyboard.press("Home")
     for _ in range(6):
         tab.page.keyboard.press("ArrowRight")
     tab.until("studio.state.frame === 6")
@@ -195,6 +198,10 @@ def test_mending_a_frame_keeps_it_as_given(serve, look):
     tab.until("/^gt+gt+$/.test(studio.state.statuses)")
     assert (read_mask(server.project / "given" / "00006.png") == mended).all()
     tab.until("studio.state.progress.phase === 'idle'")
+    tab.page.keyboard.press("Home")
+    for _ in range(6):
+        tab.page.keyboard.press("ArrowRight")
+    tab.until("studio.state.frame === 6")
     assert np.array_equal(tab.ids(), mended)
 
 

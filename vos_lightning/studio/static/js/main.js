@@ -80,7 +80,7 @@ function hear(event) {
       state.uncertainty[frame] = event.uncertainty;
       masks.forget(frame);
       update({ statuses: state.statuses.slice(0, frame) + status + state.statuses.slice(frame + 1), uncertainty: state.uncertainty });
-      if (frame === state.frame && status !== "g") goTo(frame, true);
+      if (state.watching || (frame === state.frame && status !== "g")) goTo(frame, frame === state.frame);
       break;
     }
     case "changed":

@@ -14,6 +14,7 @@ export const state = {
   tool: "box",
   brush: 12,            // radius in pixels of the frame
   playing: false,
+  watching: false,      // the frame that was tracked last is shown
   outlining: false,     // an outline is being found
   saved: "",            // saved, saving…, not saved
   ready: false,         // the first frame is shown

@@ -1,10 +1,11 @@
 // Following objects: what is asked for and how far it is.
 
 import { postJSON } from "./api.js";
-import { on, state, say } from "./state.js";
+import { on, say, state, update } from "./state.js";
 
-const ask = (wish) => postJSON("tracking", wish).catch(say);
-export const track = (mode) => ask({ do: "start", mode, frame: state.frame });
+// Whoever asks for tracking watches it, until a key or a button is pressed.
+const watch = (wish) => { update({ watching: true }); return postJSON("tracking", wish).catch(say); };
+export const track = (mode) => watch({ do: "start", mode, frame: state.frame });
 
 const DIRECTIONS = { forward: "forward", backward: "backward", all: "in both directions" };
 const BUTTONS = {
@@ -33,8 +34,9 @@ function text({ phase, mode, frame, done, remaining, fps, message }) {
 }
 
 export function startTracking() {
+  for (const pressed of ["pointerdown", "keydown"]) document.addEventListener(pressed, () => update({ watching: false }), true);
   for (const button of document.querySelectorAll("[data-track]")) button.onclick = () => track(button.dataset.track);
-  for (const button of document.querySelectorAll("[data-do]")) button.onclick = () => ask({ do: button.dataset.do });
+  for (const button of document.querySelectorAll("[data-do]")) button.onclick = () => watch({ do: button.dataset.do });
   const next = document.getElementById("next-step");
   on("statuses progress", () => { next.hidden = state.progress?.phase !== "idle" || !/^-*g[-g]*$/.test(state.statuses); });
   const box = document.getElementById("progress");
