@@ -61,6 +61,23 @@ def test_what_a_track_drew_is_drawn_again_from_its_probabilities(moving_square):
         assert np.array_equal(segmenter.tracker().draw(frame, track.probabilities), ids)
 
 
+def test_sides_of_other_sizes_are_put_together_and_drawn(moving_square):
+    frames, masks = moving_square
+    sides = []
+    for size in (None, 50):
+        track = VideoSegmenter("lab", max_size=size).tracker()
+        track.step(frames[0], masks[0])
+        track.step(frames[1])
+        sides.append(Side(track.probabilities, {9: 0.9}))
+    assert sides[0].probabilities[9].shape != sides[1].probabilities[9].shape
+    for forward, backward in (sides, sides[::-1]):
+        merged = merge_directions(forward, backward, 0.5)
+        assert merged[9].shape == forward.probabilities[9].shape
+        for size in (None, 30):
+            ids = VideoSegmenter("lab", max_size=size).tracker().draw(frames[1], merged)
+            assert np.mean(ids != masks[1]) < 0.05
+
+
 def test_given_masks_on_both_sides_of_a_gap_meet_in_it(moving_square):
     frames, masks = moving_square
     segmenter = VideoSegmenter("lab")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vos_lightning.functional import region_similarity
 from vos_lightning.ids import present_ids
+from vos_lightning.inference.tracking.drawing import resized
 
 Ids = NDArray[np.uint8]
 
@@ -21,7 +22,7 @@ class Side(NamedTuple):
     """A frame as it is seen from one of the given ones.
 
     Attributes:
-        probabilities: by id, (h, w) in [0, 1]; see `Track.probabilities`.
+        probabilities: by id, (h, w) in [0, 1], of any size; see `Track.probabilities`.
         arrival: by id, how well the given mask at the other end was met there; see `arrival`.
     """
 
@@ -51,11 +52,12 @@ def merge_directions(forward: Side, backward: Side, way: float) -> dict[int, Ten
         way: of the frames between the two, the share that lies behind this one, in [0, 1].
 
     Returns:
-        By id, (h, w) in [0, 1]; see `Track.draw`.
+        By id, (h, w) in [0, 1], of the size of the side forward where both know the object; see `Track.draw`.
     """
     merged = {**forward.probabilities, **backward.probabilities}
     for number in forward.probabilities.keys() & backward.probabilities.keys():
         better = (1 - way) * (1 - backward.arrival[number]) - way * (1 - forward.arrival[number])
-        here, there = forward.probabilities[number], backward.probabilities[number]
+        here = forward.probabilities[number]
+        there = resized(backward.probabilities[number], here.shape)
         merged[number] = there + (here - there) / (1 + math.exp(-TRUST * better))
     return merged

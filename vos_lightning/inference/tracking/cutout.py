@@ -27,7 +27,7 @@ class CutoutPropagator(Propagator):
     """
 
     def __init__(self, network: CutoutTagging, settings: TrackingSettings | None = None) -> None:
-        super().__init__(settings or TrackingSettings(), network.temperature, INPUT_MULTIPLE)
+        super().__init__(settings or TrackingSettings(), network.temperature, network.stride, INPUT_MULTIPLE)
         self.network = network
 
     def _encode(self, lab: Tensor) -> Tensor:

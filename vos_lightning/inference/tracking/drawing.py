@@ -34,6 +34,13 @@ def draw(probs: Tensor, lab: Tensor, edges: bool) -> Iterator[tuple[slice, Tenso
         yield some, upsample(probs[some])
 
 
+def resized(probs: Tensor, size: torch.Size) -> Tensor:
+    """One object's probabilities (h, w) at another size, such as that of a network with another `max_size`."""
+    if probs.shape == size:
+        return probs
+    return F.interpolate(probs[None, None], tuple(size), mode="bilinear", align_corners=False)[0, 0]
+
+
 def _interpolate(probs: Tensor, stride: int) -> Tensor:
     full: Tensor = F.interpolate(probs[None], scale_factor=stride, mode="bilinear", align_corners=False)[0]
     return full

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vos_lightning.functional.attention import local_attention
 from vos_lightning.functional.colour import rgb_to_lab
-from vos_lightning.inference.tracking.drawing import draw, most_probable
+from vos_lightning.inference.tracking.drawing import draw, most_probable, resized
 from vos_lightning.inference.tracking.memory_bank import Ids, MemoryBank
 from vos_lightning.inference.tracking.motion import STAY, move_references, places, reference_shifts
 from vos_lightning.inference.tracking.network_frames import NetworkFrames
@@ -26,6 +26,7 @@ class Propagator(ABC):
     Args:
         settings: how masks are read out.
         temperature: divides the similarities.
+        stride: pixels of the network's frames per feature position.
         multiple: the network's frames are padded to multiples of it, in pixels.
 
     Attributes:
@@ -34,8 +35,9 @@ class Propagator(ABC):
         uncertainty: by id, for the last frame, in [0, 1]: how much of the object's mask its probabilities doubt.
     """
 
-    def __init__(self, settings: TrackingSettings, temperature: float, multiple: int) -> None:
+    def __init__(self, settings: TrackingSettings, temperature: float, stride: int, multiple: int) -> None:
         self.settings = settings
+        self._stride = stride
         self.temperature = temperature
         self.objects = Objects(settings.max_given)
         self.probabilities = torch.zeros(0, 1, 1)
@@ -95,14 +97,15 @@ class Propagator(ABC):
 
         Args:
             frame: RGB, (3, H, W) uint8.
-            probabilities: by id, at feature positions, (h, w) in [0, 1], at least one.
+            probabilities: by id, at feature positions, (h, w) in [0, 1], at least one; others' are interpolated.
 
         Returns:
             (H, W) uint8 ids.
         """
         ids = torch.tensor(list(probabilities), dtype=torch.uint8, device=frame.device)
-        probs = torch.stack(list(probabilities.values())).to(frame.device)
         lab = rgb_to_lab(self._frames.fit(frame[None] / 255))
+        grid = torch.Size(length // self._stride for length in lab.shape[-2:])
+        probs = torch.stack([resized(one.to(frame.device), grid) for one in probabilities.values()])
         drawn = draw(probs, lab, self.settings.edges)
         return most_probable(drawn, ids, self._frames, (frame.shape[-2], frame.shape[-1]), self.settings.threshold)
 

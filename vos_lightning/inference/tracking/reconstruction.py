@@ -38,8 +38,8 @@ class ReconstructionPropagator(Propagator):
         precision: torch.dtype = torch.float32,
     ) -> None:
         settings = settings or TrackingSettings()
-        self._stride = cast("int", encoder.stride)
-        super().__init__(settings, temperature, self._stride)
+        stride = cast("int", encoder.stride)
+        super().__init__(settings, temperature, stride, multiple=stride)
         self._precision = precision
         self.encoder = _compared(encoder, settings)
         self.reference_encoder = None if reference_encoder is None else _compared(reference_encoder, settings)

@@ -69,7 +69,8 @@ class Track:
 
         Args:
             frame: see `step`.
-            probabilities: by id, at feature positions, (h, w) in [0, 1], at least one; see `probabilities`.
+            probabilities: by id, at feature positions, (h, w) in [0, 1], at least one; see `probabilities`. Those of a
+                track with another `max_size` or other weights are interpolated.
 
         Returns:
             (H, W) uint8 ids: in each pixel those of the most probable object.
