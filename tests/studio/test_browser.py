@@ -155,6 +155,7 @@ def test_two_tabs_show_the_same(serve, look):
     one.until("/^gt+$/.test(studio.state.statuses)")
     two.until(f"studio.state.frame === {FRAMES - 1}")  # who asked for it watches it
     assert one.evaluate("studio.state.frame") == 0
+    assert not two.evaluate("studio.state.watching")  # it is done
     assert two.evaluate("document.documentElement.scrollWidth") <= 390
 
 
@@ -175,6 +176,42 @@ def test_what_happens_while_a_page_loads_is_not_missed(serve, look):
     tab.page.reload()
     tab.until("document.body.dataset.ready === 'yes'")
     assert tab.evaluate("studio.state.statuses").startswith("g--g")
+
+
+def test_what_is_painted_stays_on_its_frame(serve, look):
+    server = serve()
+    one, two = look(server.address), look(server.address)
+    given = server.project / "given"
+    one.tool("brush")
+    one.drag((30, 30), (50, 40))
+    one.saved()
+
+    mouse = one.page.mouse  # while another frame is being loaded
+    one.page.route("**/frames/11", lambda route: (one.page.wait_for_timeout(300), route.continue_()))
+    one.page.keyboard.press("End")
+    mouse.move(*one.point(70, 20))
+    mouse.down()
+    mouse.move(*one.point(80, 20), steps=3)
+    one.page.wait_for_timeout(600)
+    assert one.evaluate("studio.state.frame") == 0
+    mouse.up()
+    one.saved()
+    assert [path.name for path in given.iterdir()] == ["00000.png"]
+    assert {read_mask(given / "00000.png")[y, x] for x, y in ((40, 35), (70, 20), (80, 20))} == {1}
+
+    one.page.keyboard.press("Home")  # while the tracker reaches the frame
+    for _ in range(3):
+        one.page.keyboard.press("ArrowRight")
+    one.until("studio.state.frame === 3")
+    mouse.move(*one.point(10, 60))
+    mouse.down()
+    mouse.move(*one.point(30, 60), steps=5)
+    two.page.click("[data-track=forward]")
+    one.until("studio.state.statuses[4] === 't'")
+    mouse.move(*one.point(50, 60), steps=5)
+    mouse.up()
+    one.saved()
+    assert (read_mask(given / "00003.png")[60, 10:50] == 1).all()
 
 
 def test_mending_a_frame_keeps_it_as_given(serve, look):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 pytest.importorskip("starlette", reason="needs the studio extra")
 
@@ -47,7 +49,7 @@ def track(project, anchor: int, direction) -> list[int]:
     for frame in one.frames:
         project.write_pass(one, frame, tracked(truth(frame)))
     if one.end is not None:
-        project.end_pass(one, {1: 1.0})
+        project.end_pass(one, truth(one.end), arrival=lambda ids, given: {1: float(np.array_equal(ids, given)), 2: 0.0})
     for frame in one.frames:
         show(project, one, frame)
     assert project.is_shown(one)
@@ -101,7 +103,7 @@ def test_a_gap_is_shown_when_both_passes_that_are_complete_are_put_together(proj
         for frame in one.frames:
             project.write_pass(one, frame, tracked(truth(frame), doubt))
         assert not project.is_kept(one)  # it has yet to arrive
-        project.end_pass(one, {1: 0.5 + doubt})
+        project.end_pass(one, truth(one.end), arrival=lambda ids, given, doubt=doubt: {1: 0.5 + doubt})
         assert project.is_kept(one)
         assert project.arrival(one) == {1: 0.5 + doubt}
     for one, doubt in ((forward, 0.1), (backward, 0.3)):
@@ -243,8 +245,10 @@ def test_a_mask_that_comes_after_a_change_no_longer_counts(project):
     one = project.passes.starting_at(0, "forward")
     project.give(6, truth(6))  # painted while the next frame is being tracked
     project.write_pass(one, 1, tracked(truth(1)))
-    project.end_pass(one, {1: 1.0})
+    project.end_pass(one, truth(6), arrival=lambda ids, given: {1: 1.0})
     assert project.arrival(one) == {}
+    assert project.starts(one) is None
+    assert project.sides(one) == []
     assert project.show(1, [one.key], tracked(truth(1))) is None
     assert project.statuses() == "g-----g-----"
     project.take_back(6)
@@ -298,6 +302,29 @@ def test_a_damaged_mask_of_a_pass_has_to_be_tracked(project, name, content):
     else:
         damaged.write_bytes(content)
     assert show(project, one, 3) is None
+    assert not project.is_kept(one)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"1": NaN}', '{"1": 1e999}', '{"1": -0.1}', "[1]", '{"1": [0.5]}', "{", ""])
+def test_a_damaged_arrival_has_to_be_tracked(project, content):
+    project.give(0, truth(0))
+    project.give(6, truth(6))
+    track(project, 0, "forward")
+    one = project.passes.starting_at(0, "forward")
+    (project.folder / "passes" / one.key / "arrival.json").write_text(content)
+    assert not project.is_kept(one)
+
+
+@pytest.mark.parametrize("scores", [[0.5], {"1": 7.0}, {"1": None}])
+def test_a_mask_of_a_pass_that_says_nonsense_has_to_be_tracked(project, scores):
+    project.give(0, truth(0))
+    track(project, 0, "forward")
+    one = project.passes.starting_at(0, "forward")
+    png = project.folder / "passes" / one.key / "00003.png"
+    text = PngInfo()
+    text.add_text("uncertainty", json.dumps(scores))
+    Image.open(png).save(png, pnginfo=text)
+    assert project.seen(one, 3) is None
     assert not project.is_kept(one)
 
 

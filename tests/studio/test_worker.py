@@ -118,6 +118,34 @@ def test_a_gap_that_was_stopped_half_way_goes_on_where_it_is_not_complete(projec
     assert (project.mask(5) == truth(6)).all()
 
 
+EMPTY = np.zeros_like(truth(0))
+
+
+@pytest.mark.parametrize("step", [3, 6, AHEAD + 2, AHEAD + 6])  # in the gap, on arrival; the same backward
+@pytest.mark.parametrize(
+    ("change", "statuses"),
+    [
+        (lambda project: project.take_back(6), "g" + "t" * (FRAMES - 1)),
+        (lambda project: project.take_back(0), "tttttt" + "g" + "t" * (FRAMES - 7)),
+        (lambda project: project.give(6, EMPTY), "gttttt" + "g" + "t" * (FRAMES - 7)),
+    ],
+)
+def test_an_end_of_a_gap_may_go_while_it_is_tracked(project, employ, step, change, statuses):
+    project.give(6, truth(6))
+    tracker = Copies()
+    tracker.before_step = lambda: tracker.steps == step and change(project)
+    finish(employ(tracker))
+    assert project.statuses() == statuses
+
+
+def test_a_job_that_was_interrupted_after_its_last_frame_is_done(project, employ):
+    finish(employ(Copies()))
+    job = project.folder / "job.json"
+    job.write_text('{"mode": "all", "frame": 0}')
+    assert employ(Copies()).progress.phase == "idle"
+    assert not job.exists()
+
+
 def test_after_a_change_is_undone_nothing_is_tracked_twice(project, employ):
     tracker = Copies()
     worker = employ(tracker)

@@ -217,7 +217,7 @@ class ProjectFolder:
             return None
         try:
             with opened_image(path) as image, opened_image(_probabilities_path(path)) as below:
-                scores = {int(i): float(score) for i, score in json.loads(image.info["uncertainty"]).items()}
+                scores = _scores(image.info["uncertainty"])
                 probabilities = np.array(below).reshape(len(scores), -1, below.width)
                 return TrackedMask(np.array(image), scores, probabilities)
         except (VOSError, KeyError, ValueError):
@@ -236,11 +236,11 @@ class ProjectFolder:
             Image.fromarray(mask.ids).save(temporary, format="PNG", pnginfo=text)
 
     def arrival(self, key: str) -> dict[int, float] | None:
-        """How well a pass met the given mask that it leads to, by object; None if it hasn't got there."""
+        """How well a pass met the given mask that it leads to, by object; None if that isn't known."""
         path = self.path / "passes" / key / "arrival.json"
         try:
-            return {int(i): float(score) for i, score in json.loads(path.read_text(encoding="utf-8")).items()}
-        except (FileNotFoundError, ValueError, TypeError, AttributeError):
+            return _scores(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
             return None
 
     def write_arrival(self, key: str, arrival: Mapping[int, float]) -> None:
@@ -266,6 +266,21 @@ def _probabilities_path(path: Path) -> Path:
 
 def _numbers(folder: Path) -> list[int]:
     return sorted(int(png.stem) for png in folder.glob("*.png") if png.stem.isdecimal())
+
+
+def _scores(text: str) -> dict[int, float]:
+    """Numbers by object, 0…1.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    try:
+        scores = {int(i): float(score) for i, score in json.loads(text).items()}
+    except (TypeError, AttributeError) as error:
+        raise ValueError("not a number for each object") from error
+    if not all(0 <= score <= 1 for score in scores.values()):
+        raise ValueError("a number is out of range")
+    return scores
 
 
 def _as_line(frame: int, tracked: Tracked) -> str:

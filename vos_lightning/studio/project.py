@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -200,11 +200,13 @@ class Project:
         """Is all on disk that a pass found?"""
         if not set(one.frames) <= set(self._files.frames_of(one.key)):
             return False
-        return one.end is None or not one.frames or self._files.arrival(one.key) is not None
+        return one.end is None or not one.frames or bool(self.arrival(one))
 
     def sides(self, one: TrackingPass) -> list[TrackingPass]:
-        """Those passes over the same frames of which all is on disk, the one forward first."""
+        """Those passes over the same frames that are kept, the one forward first; none if this one doesn't count."""
         with self._lock:
+            if one.key not in self.passes.keys:
+                return []
             return [side for side in self.passes.beside(one) if self.is_kept(side)]
 
     def is_shown(self, one: TrackingPass) -> bool:
@@ -220,19 +222,35 @@ class Project:
         """Store the mask of a frame as a pass sees it; see `show`."""
         self._files.write_pass_mask(one.key, frame, mask)
 
-    def end_pass(self, one: TrackingPass, arrival: Mapping[int, float]) -> None:
-        """Store how well a pass met the given mask that it leads to, by object, if that is still the given one."""
+    def starts(self, one: TrackingPass) -> list[tuple[int, Ids]] | None:
+        """The given masks that a pass starts from, by frame, the anchor's last; None if it doesn't count any more."""
         with self._lock:
-            if one.key in self.passes.keys:
-                self._files.write_arrival(one.key, arrival)
+            if one.key not in self.passes.keys:
+                return None
+            return [(frame, self.given_mask(frame)) for frame in (one.other, one.anchor) if frame is not None]
+
+    def end_pass(self, one: TrackingPass, ids: Ids, arrival: Callable[[Ids, Ids], Mapping[int, float]]) -> None:
+        """Store how well a pass met the given mask that it leads to, if it counts still.
+
+        Args:
+            one: the pass.
+            ids: as it sees that frame, (H, W).
+            arrival: compares them with what was given, by object, see `directions.arrival`.
+        """
+        with self._lock:
+            if one.end is not None and one.key in self.passes.keys:
+                self._files.write_arrival(one.key, arrival(ids, self.given_mask(one.end)))
 
     def seen(self, one: TrackingPass, frame: int) -> TrackedMask | None:
         """The mask of a frame as a pass sees it; None where it hasn't been."""
         return self._files.pass_mask(one.key, frame)
 
     def arrival(self, one: TrackingPass) -> dict[int, float]:
-        """How well a pass met the given mask that it leads to, by object."""
-        return self._files.arrival(one.key) or {}
+        """How well a pass met the given mask that it leads to, by object; empty if it hasn't got there."""
+        with self._lock:
+            arrival = self._files.arrival(one.key) or {}
+            given = None if one.end is None else self._given.get(one.end)
+            return arrival if given is not None and given.ids <= arrival.keys() else {}
 
     def show(self, frame: int, keys: Sequence[str], mask: TrackedMask) -> dict[str, Any] | None:
         """Take a mask for what tracking has found in a frame.

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,6 @@ from vos_lightning.io.frames import FrameSource
 from vos_lightning.studio.passes import Direction, TrackingPass
 from vos_lightning.studio.project import Project
 from vos_lightning.studio.tracking import TrackedMask, Tracker, follow
-
-if TYPE_CHECKING:
-    from vos_lightning.inference.tracking.track import Track
 
 Mode = Literal["forward", "backward", "all"]
 Phase = Literal["idle", "loading", "running", "paused", "error", "interrupted"]
@@ -92,7 +89,10 @@ class Worker:
         self._paused = self._stopped = self._warm = self._closed = False
         self._job_path = project.folder / "job.json"
         if (job := self._interrupted()) is not None:
-            self.progress = Progress("interrupted", job.mode, job.frame)
+            if next(self._passes(job), None) is None:
+                self._job_path.unlink()
+            else:
+                self.progress = Progress("interrupted", job.mode, job.frame)
         self._thread = threading.Thread(target=self._run, name="studio-tracking", daemon=True)
         self._thread.start()
 
@@ -225,8 +225,10 @@ class Worker:
     def _tracked(self, one: TrackingPass) -> Iterator[int]:
         """Track along a pass; what it sees is shown at once, unless the other one over these frames is complete."""
         assert self._tracker is not None
-        alone = not self._project.sides(one)
-        track = self._track_from(one)
+        alone, given = not self._project.sides(one), self._project.starts(one)
+        if given is None:
+            return
+        track = self._tracker.start([(self._source[frame], ids) for frame, ids in given])
         for frame, picture in self._pictures(one.frames):
             mask = follow(track, picture)
             self._project.write_pass(one, frame, mask)
@@ -235,17 +237,16 @@ class Worker:
             if alone:
                 self._show(frame, [one], mask)
             yield frame
-        if one.end is not None and one.key in self._project.passes.keys:
-            ids = follow(track, self._source[one.end]).ids
-            self._project.end_pass(one, self._tracker.arrival(ids, self._project.given_mask(one.end)))
+        if one.end is not None:
+            self._project.end_pass(one, follow(track, self._source[one.end]).ids, self._tracker.arrival)
 
     def _shown(self, one: TrackingPass) -> Iterator[int]:
         """Show what a complete pass sees, put together with what the other one over these frames sees."""
         assert self._tracker is not None
         sides = self._project.sides(one)
-        if not sides or self._project.is_shown(one):
-            return
         arrivals = [self._project.arrival(side) for side in sides]
+        if not sides or (len(sides) == 2 and not all(arrivals)) or self._project.is_shown(one):
+            return
         for frame, picture in self._pictures(sides[0].frames):
             masks = [mask for side in sides if (mask := self._project.seen(side, frame)) is not None]
             if len(masks) < len(sides):  # one is damaged, and its pass no longer complete
@@ -262,12 +263,6 @@ class Worker:
         if shown is not None:
             self._publish({"type": "tracked", "frame": frame, **shown})
         return shown is not None
-
-    def _track_from(self, one: TrackingPass) -> Track:
-        """A track that has seen what the pass starts from."""
-        assert self._tracker is not None
-        frames = [one.anchor] if one.other is None else [one.other, one.anchor]
-        return self._tracker.start([(self._source[frame], self._project.given_mask(frame)) for frame in frames])
 
     def _pictures(self, frames: range) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Frames with their pictures; backward they are decoded a few at a time."""

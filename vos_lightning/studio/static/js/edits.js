@@ -7,20 +7,23 @@ import { state, update, say, object } from "./state.js";
 import { goTo, mask, redraw } from "./view.js";
 
 let saving = Promise.resolve();
-let waiting = 0;
 const refused = new Set(); // what is shown, but not kept
+const sent = []; // what is on its way
+
+/** Is a change of this frame's mask on its way? */
+export const isOnItsWay = (frame) => sent.includes(`given/${frame}`);
 
 /** Sends changes one after the other. */
 function save(path, send) {
-  waiting += 1;
+  sent.push(path);
   update({ saved: "saving…" });
   saving = saving.then(() => send(path)).then(
     (news) => { refused.delete(path); return news; },
     (error) => { refused.add(path); say(error); },
   ).then((news) => {
-    waiting -= 1;
+    sent.shift();
     // while more is on its way, what the server knows is behind what is shown
-    if (waiting === 0) update({ saved: refused.size ? "not saved" : "saved", ...news });
+    if (!sent.length) update({ saved: refused.size ? "not saved" : "saved", ...news });
   });
   return saving;
 }

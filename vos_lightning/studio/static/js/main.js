@@ -1,7 +1,7 @@
 // Puts the page together and keeps it in step with the server.
 
 import * as api from "./api.js";
-import { importMask, keepAsGiven, takeBack } from "./edits.js";
+import { importMask, isOnItsWay, keepAsGiven, takeBack } from "./edits.js";
 import { startExports } from "./exports.js";
 import { masks, pictures } from "./frames.js";
 import { canRedo, canUndo, redo, undo } from "./history.js";
@@ -77,6 +77,7 @@ function hear(event) {
       break;
     case "tracked": {
       const { frame, status } = event;
+      if (isOnItsWay(frame)) break; // the server doesn't know yet that it is painted anew
       state.uncertainty[frame] = event.uncertainty;
       masks.forget(frame);
       update({ statuses: state.statuses.slice(0, frame) + status + state.statuses.slice(frame + 1), uncertainty: state.uncertainty });

@@ -4,7 +4,7 @@ import { askOutline } from "./api.js";
 import { Edit, target } from "./edits.js";
 import { onlyOwn } from "./mask.js";
 import { state, update, say, object } from "./state.js";
-import { goTo, mask, overlays, pan, redraw, toFrame, zoom } from "./view.js";
+import { goTo, hold, mask, overlays, pan, redraw, release, toFrame, zoom } from "./view.js";
 
 const SMALLEST_BOX = 4;
 
@@ -190,17 +190,19 @@ function finish(cancelled) {
   gesture = null;
   if (cancelled && ended?.cancel) ended.cancel();
   else ended?.end?.();
+  release();
 }
 
 export function startTools() {
   canvas.addEventListener("pointerdown", (event) => {
-    if (!state.video) return;
+    if (!state.ready) return;
     canvas.focus({ preventScroll: true });
     fingers.set(event.pointerId, { id: event.pointerId, x: event.clientX, y: event.clientY });
     if (fingers.size === 2) { finish(true); return; }
     canvas.setPointerCapture(event.pointerId);
     if (state.playing) update({ playing: false });
     const point = toFrame(event);
+    hold();
     gesture = begin(event, point);
     gesture?.move?.(point);
     event.preventDefault();

@@ -3,9 +3,12 @@
 import { postJSON } from "./api.js";
 import { on, say, state, update } from "./state.js";
 
-// Whoever asks for tracking watches it, until a key or a button is pressed.
-const watch = (wish) => { update({ watching: true }); return postJSON("tracking", wish).catch(say); };
-export const track = (mode) => watch({ do: "start", mode, frame: state.frame });
+/** Whoever asks for tracking watches it, until a key or a button is pressed. */
+function ask(wish) {
+  update({ watching: !["pause", "stop"].includes(wish.do) });
+  return postJSON("tracking", wish).catch((error) => { update({ watching: false }); say(error); });
+}
+export const track = (mode) => ask({ do: "start", mode, frame: state.frame });
 
 const DIRECTIONS = { forward: "forward", backward: "backward", all: "in both directions" };
 const BUTTONS = {
@@ -36,7 +39,7 @@ function text({ phase, mode, frame, done, remaining, fps, message }) {
 export function startTracking() {
   for (const pressed of ["pointerdown", "keydown"]) document.addEventListener(pressed, () => update({ watching: false }), true);
   for (const button of document.querySelectorAll("[data-track]")) button.onclick = () => track(button.dataset.track);
-  for (const button of document.querySelectorAll("[data-do]")) button.onclick = () => watch({ do: button.dataset.do });
+  for (const button of document.querySelectorAll("[data-do]")) button.onclick = () => ask({ do: button.dataset.do });
   const next = document.getElementById("next-step");
   on("statuses progress", () => { next.hidden = state.progress?.phase !== "idle" || !/^-*g[-g]*$/.test(state.statuses); });
   const box = document.getElementById("progress");
@@ -53,6 +56,7 @@ export function startTracking() {
     bar.hidden = progress.phase === "error" || progress.phase === "interrupted";
     for (const button of box.querySelectorAll("[data-do]")) button.hidden = !shown.includes(button.dataset.do);
     const busy = ["loading", "running", "paused"].includes(progress.phase);
+    if (!busy) update({ watching: false });
     for (const button of document.querySelectorAll("[data-track]")) button.disabled = busy;
   });
 }

@@ -18,9 +18,27 @@ let shown = -1;
 let wanted = 0;
 let loading = null;
 let scheduled = false;
+let held = null;
+
+/** While something is painted the frame and its mask stay; what is loading is dropped, later wishes wait for `release`. */
+export function hold() {
+  if (held) return;
+  const reloads = loading && wanted === state.frame;
+  let release;
+  const released = new Promise((resolve) => { release = resolve; });
+  held = { released, release };
+  wanted = shown = state.frame;
+  if (reloads) goTo(state.frame, true);
+}
+
+export function release() {
+  held?.release();
+  held = null;
+}
 
 /** Shows a frame; while one is loading, only the latest wish is kept. Resolves when the frame is shown. */
 export function goTo(frame, again = false) {
+  if (held) return held.released.then(() => goTo(frame, again));
   wanted = Math.max(0, Math.min(state.video.frames - 1, Math.round(frame)));
   if (again) shown = -1;
   loading ??= load().finally(() => { loading = null; });
@@ -37,11 +55,12 @@ async function load() {
     try {
       const ids = state.statuses[frame] === "-" ? new Uint8Array(0) : masks.get(frame);
       const both = await Promise.all([pictures.get(frame), ids]);
+      if (held) return;
       [picture] = both;
       mask.set(both[1]);
     } catch (error) {
       say(error);
-      if (wanted === frame) return;
+      if (held || wanted === frame) return;
     }
     shown = frame;
     update({ frame });
