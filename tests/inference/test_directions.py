@@ -78,6 +78,12 @@ def test_sides_of_other_sizes_are_put_together_and_drawn(moving_square):
             assert np.mean(ids != masks[1]) < 0.05
 
 
+def test_an_object_of_one_side_takes_the_size_of_the_others():
+    merged = merge_directions(Side({1: ONE}, {1: 1.0}), Side({1: torch.ones(2, 8), 2: torch.ones(2, 8)}, {1: 1.0}), 0.5)
+    assert {number: probs.shape for number, probs in merged.items()} == {1: ONE.shape, 2: ONE.shape}
+    assert torch.equal(merged[2], torch.ones(1, 4))
+
+
 def test_given_masks_on_both_sides_of_a_gap_meet_in_it(moving_square):
     frames, masks = moving_square
     segmenter = VideoSegmenter("lab")

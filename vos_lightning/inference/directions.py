@@ -52,12 +52,13 @@ def merge_directions(forward: Side, backward: Side, way: float) -> dict[int, Ten
         way: of the frames between the two, the share that lies behind this one, in [0, 1].
 
     Returns:
-        By id, (h, w) in [0, 1], of the size of the side forward where both know the object; see `Track.draw`.
+        By id, (h, w) in [0, 1], all of the size of the side forward; see `Track.draw`.
     """
-    merged = {**forward.probabilities, **backward.probabilities}
+    size = next(iter(forward.probabilities.values())).shape
+    others = {number: resized(probs, size) for number, probs in backward.probabilities.items()}
+    merged = {**forward.probabilities, **others}
     for number in forward.probabilities.keys() & backward.probabilities.keys():
         better = (1 - way) * (1 - backward.arrival[number]) - way * (1 - forward.arrival[number])
-        here = forward.probabilities[number]
-        there = resized(backward.probabilities[number], here.shape)
+        here, there = forward.probabilities[number], merged[number]
         merged[number] = there + (here - there) / (1 + math.exp(-TRUST * better))
     return merged
