@@ -1,28 +1,34 @@
 """The ablations of CT-VOS (Tables 3-7): trains each row alike, scores it on a DAVIS tree, prints the paper's beside it.
 
-    python examples/ct_vos_ablations.py my_videos --val-root DAVIS [--tables 3 5] [--set trainer.max_steps=500]
+    python examples/ct_vos_ablations.py my_videos --val-root DAVIS [--tables 3 5] [--seeds 3] [--set data.crop_size=96]
 
-Rows are `examples/ct_vos_videos.yaml`, which starts from MAST, with a few switches set; --config takes another base
-(ct_vos_youtube_vos.yaml is the paper's) and --set changes it for all rows: from scratch is --set model.init_from=null
-'model.matching={encoder: mast, radius: 8, bottleneck: true}'. Zooming into 3 and 5 frames needs clips of 4 and 6: rows
-that the clips are too short for are left out. The paper's numbers are of DAVIS-2017 validation, ResNet-18, 400 epochs
-of YouTube-VOS.
+Rows are `examples/ct_vos_small.yaml`, from scratch, with a few switches set; --config takes another base
+(ct_vos_youtube_vos.yaml is the paper's) and --set changes it for all rows. Each row is trained once per seed. Complete
+runs are kept: start it again to go on. Zooming into 3 and 5 frames needs clips of 4 and 6: rows that the clips are too
+short for are left out. The paper's numbers are of DAVIS-2017 validation, ResNet-18, 400 epochs of YouTube-VOS. Beside
+J&F stand the true matches (`benchmarks/matches.py`) of the sequences' first frames, also after each fifth of the steps.
 """
 
 import argparse
 import importlib
 import json
+import statistics
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
+import torch
 import yaml
 
 from vos_lightning import CTVOS
 from vos_lightning.callbacks.checkpoints import LastCheckpoint
 from vos_lightning.data import DAVISDataModule
+from vos_lightning.inference.tracking.matches import true_match_share
 
 ZOOM = (1.5, 2.0)
+MEASURES = ("JF", "J", "F", "true_matches")
+# of one training: each measure in per cent, and the curve of true matches
+Scores = dict[str, Any]
 
 
 class Row(NamedTuple):
@@ -65,8 +71,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("root", help="of the training videos")
     parser.add_argument("--val-root", required=True, help="DAVIS tree")
     parser.add_argument("--year", choices=("2016", "2017"), default="2017")
-    parser.add_argument("--config", type=Path, default=Path(__file__).parent / "ct_vos_videos.yaml")
+    parser.add_argument("--config", type=Path, default=Path(__file__).parent / "ct_vos_small.yaml")
     parser.add_argument("--tables", type=int, nargs="+", choices=(3, 4, 5, 6, 7), default=[3, 4, 5, 6, 7])
+    parser.add_argument("--seeds", type=int, default=1, help="times that each row is trained")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="PART.OPTION=VALUE", help="part: model, data or trainer"
     )
@@ -74,11 +81,15 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     config = read(options.config, options.root, options.set)
     rows = [row for row in ROWS if {*row.tables} & {*options.tables} and fits(row, config["data"]["init_args"])]
-    scores: dict[str, dict[str, float]] = {}
-    for row in rows:
-        scores[row.name] = measure(row, config, options)
-        (options.output / "scores.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
-        print("\n" + table([row for row in rows if row.name in scores], scores), flush=True)
+    file = options.output / "scores.json"
+    scores: dict[str, list[Scores]] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    for seed in range(options.seeds):
+        for row in rows:
+            done = scores.setdefault(row.name, [])
+            if len(done) == seed:
+                done.append(measure(row, seed, config, options))
+                file.write_text(json.dumps(scores, indent=1), encoding="utf-8")
+        print("\n" + table(rows, scores), flush=True)
 
 
 def read(path: Path, root: str, changes: list[str]) -> dict[str, Any]:
@@ -98,18 +109,47 @@ def fits(row: Row, data: dict[str, Any]) -> bool:
     return row.data.get("zoom_frames", 1) < data["clip_length"]
 
 
-def measure(row: Row, config: dict[str, Any], options: argparse.Namespace) -> dict[str, float]:
+def measure(row: Row, seed: int, config: dict[str, Any], options: argparse.Namespace) -> Scores:
     """Train one row and score it."""
-    pl.seed_everything(config["seed_everything"], workers=True)
-    folder = options.output / row.name.replace(" ", "_").replace(":", "")
+    pl.seed_everything(seed, workers=True)
+    folder = options.output / f"{row.name.replace(' ', '_').replace(':', '')}_{seed}"
     module, name = config["data"]["class_path"].rsplit(".", 1)
-    data = getattr(importlib.import_module(module), name)(**(config["data"]["init_args"] | row.data))
+    data = getattr(importlib.import_module(module), name)(**(config["data"]["init_args"] | row.data | {"seed": seed}))
+    labelled = DAVISDataModule(options.val_root, year=options.year)
     model = CTVOS(**merged(config["model"]["init_args"], row.model))
+    curve = MatchCurve(labelled)
     quiet = {"logger": False, "enable_model_summary": False, "limit_val_batches": 0, "default_root_dir": folder}
-    trainer = pl.Trainer(**(config["trainer"] | quiet), callbacks=[LastCheckpoint(str(folder))])
-    trainer.fit(model, data)
-    (scores,) = trainer.test(model, DAVISDataModule(options.val_root, year=options.year), verbose=False)
-    return {measure: 100 * scores[f"test/{measure}"] for measure in ("JF", "J", "F")}
+    callbacks = [LastCheckpoint(str(folder)), curve]
+    pl.Trainer(**(config["trainer"] | quiet), callbacks=callbacks).fit(model, data)
+    scorer = pl.Trainer(**(config["trainer"] | quiet | {"limit_val_batches": None}), callbacks=callbacks[:1])
+    (scores,) = scorer.validate(model, labelled, verbose=False)
+    return {name: 100 * scores[f"val/{name}"] for name in MEASURES} | {"curve": curve.shares}
+
+
+class MatchCurve(pl.Callback):
+    """The share of true matches in the sequences' first frames, at the start and after every fifth of the training."""
+
+    def __init__(self, labelled: DAVISDataModule) -> None:
+        sequences = labelled.sequences("validate")
+        self.frames = [torch.from_numpy(sequence["frames"][0].copy()).permute(2, 0, 1) for sequence in sequences]
+        self.shares: list[float] = []
+
+    def on_train_start(self, trainer: pl.Trainer, model: CTVOS) -> None:
+        """The first."""
+        self.note(model)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, model: CTVOS, *_: object) -> None:
+        """The others."""
+        if trainer.global_step * 5 // trainer.max_steps >= len(self.shares):
+            self.note(model)
+
+    def note(self, model: CTVOS) -> None:
+        """One more."""
+        model.eval()
+        tracker = model.tracker().prepared(model.device)
+        shares = [true_match_share(tracker, frame.to(model.device), seed) for seed, frame in enumerate(self.frames)]
+        model.train()
+        self.shares.append(100 * sum(shares) / len(shares))
 
 
 def merged(options: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -118,14 +158,26 @@ def merged(options: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return options | changes | groups
 
 
-def table(rows: list[Row], scores: dict[str, dict[str, float]]) -> str:
-    """Markdown."""
-    lines = ["| table | | J&F | J | F | the paper's J&F, J, F |", "|---|---|---|---|---|---|"]
+def table(rows: list[Row], scores: dict[str, list[Scores]]) -> str:
+    """Markdown: mean and standard deviation over the seeds."""
+    lines = [
+        "| table | | J&F | J | F | true matches | over the training | the paper's J&F, J, F |",
+        "|---|" + "---|" * 7,
+    ]
     for row in rows:
-        cells = [f"{scores[row.name][measure]:.1f}" for measure in ("JF", "J", "F")]
+        done = scores[row.name]
+        cells = [spread([seed[name] for seed in done]) for name in MEASURES]
+        curves = zip(*(seed["curve"] for seed in done), strict=True)
+        curve = ", ".join(f"{statistics.mean(shares):.0f}" for shares in curves)
         tables = ", ".join(map(str, row.tables))
-        lines.append(f"| {tables} | {row.name} | {' | '.join(cells)} | {', '.join(map(str, row.paper))} |")
+        lines.append(f"| {tables} | {row.name} | {' | '.join(cells)} | {curve} | {', '.join(map(str, row.paper))} |")
     return "\n".join(lines)
+
+
+def spread(values: list[float]) -> str:
+    """Mean ± standard deviation, which one seed doesn't have."""
+    mean = f"{statistics.mean(values):.1f}"
+    return f"{mean} ± {statistics.stdev(values):.1f}" if len(values) > 1 else mean
 
 
 if __name__ == "__main__":

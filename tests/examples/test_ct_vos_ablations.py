@@ -1,6 +1,7 @@
 """The ablation sweep: its rows are the paper's, and one runs through."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -38,15 +39,28 @@ def test_rows_that_clips_are_too_short_for_are_left_out(sweep):
     assert "5 frames zoomed" not in fitting
 
 
-def test_two_rows_run_through_and_stand_beside_the_papers(sweep, davis_tree, tmp_path, capsys):
+def test_two_rows_run_through_with_two_seeds_and_stand_beside_the_papers(sweep, davis_tree, tmp_path, capsys):
     small = ["model.width=0.125", "model.key_dim=8", "model.value_dim=8", "data.batch_size=2", "data.num_workers=0"]
-    small += ["model.init_from=null", "model.matching={encoder: mast, width: 0.125}"]
-    small += ["data.crop_size=32", "data.short_side=32", "data.clips_per_video=2", "trainer.max_steps=1"]
-    small += ["trainer.precision=32", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false"]
+    small += ["model.matching={encoder: mast, width: 0.125}", "data.crop_size=32", "data.short_side=32"]
+    small += ["data.clips_per_video=2", "trainer.max_steps=1", "trainer.enable_progress_bar=false"]
+    small += ["trainer.precision=32", "trainer.accelerator=cpu"]
     arguments = [str(davis_tree / "JPEGImages"), "--val-root", str(davis_tree), "--output", str(tmp_path)]
-    sweep.main([*arguments, "--tables", "6", "--set", *small])
+    arguments += ["--tables", "6", "--set", *small]
+    sweep.main(arguments)
+    first = json.loads((tmp_path / "scores.json").read_text())
+    assert "| 3, 4, 5, 6, 7 | + zoom: the full model |" in capsys.readouterr().out
+
+    sweep.main([*arguments, "--seeds", "2"])
     printed = capsys.readouterr().out
-    assert "| 3, 4, 5, 6, 7 | + zoom: the full model |" in printed
     assert "| 65.9, 66.2, 65.5 |" in printed
-    assert (tmp_path / "cross_entropy" / "last.ckpt").is_file()
-    assert (tmp_path / "scores.json").is_file()
+    assert printed.count("±") == 2 * len(sweep.MEASURES)
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert {name: seeds[0] for name, seeds in scores.items()} == {name: seeds[0] for name, seeds in first.items()}
+    assert all(len(seeds) == 2 and seeds[0] != seeds[1] for seeds in scores.values())
+    assert all(len(seed["curve"]) == 2 for seeds in scores.values() for seed in seeds)
+    assert (tmp_path / "cross_entropy_1" / "last.ckpt").is_file()
+
+
+def test_means_stand_with_their_spread_where_there_is_one(sweep):
+    assert sweep.spread([40.0, 42.0, 44.0]) == "42.0 ± 2.0"
+    assert sweep.spread([40.0]) == "40.0"

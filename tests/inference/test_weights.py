@@ -197,7 +197,7 @@ def test_weights_of_version_0_1_0_load_with_the_settings_that_they_had(tmp_path)
     }
     save_file(state, tmp_path / "old.safetensors", {"hyper_parameters": json.dumps(SHIPPED_THEN)})
     tracker = load_tracker(tmp_path / "old.safetensors")
-    assert tracker.settings == TrackingSettings(max_size=640)
+    assert tracker.settings == TrackingSettings(radius=12, max_size=640)
     assert tracker.temperature == 0.05
     for name, value in encoder.state_dict().items():
         assert torch.equal(tracker.encoder.state_dict()[name], value), name

@@ -12,7 +12,7 @@ from vos_lightning.errors import VOSError
 from vos_lightning.functional.colour import draw_dropped_chroma, drop_chroma, rgb_to_lab
 from vos_lightning.functional.cutout import cutout_masks
 from vos_lightning.functional.tags import sample_tags
-from vos_lightning.inference.weights import load_tracker
+from vos_lightning.inference.weights import load_tracker, save_tracker
 from vos_lightning.transforms.zoom import zoom_views
 
 TINY = {"width": 0.125, "key_dim": 16, "value_dim": 32}
@@ -178,6 +178,22 @@ def test_queries_and_keys_have_a_learning_rate_of_their_own():
     matching = {id(p) for p in (*model.network.query_encoder.parameters(), *model.network.key_encoder.parameters())}
     assert {id(p) for p in groups[1]["params"]} == matching
     assert {id(p) for group in groups for p in group["params"]} == {id(p) for p in model.network.parameters()}
+
+
+def test_queries_and_keys_may_share_an_encoder_that_learns_from_both(tmp_path):
+    options = TINY | {"matching": {"shared": True, "learning_rate": 1e-3}}
+    torch.manual_seed(0)
+    model = CTVOS(**options)
+    assert model.network.query_encoder is model.network.key_encoder
+    groups = model.configure_optimizers().param_groups
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    trainer(tmp_path, max_steps=2, max_epochs=-1, limit_val_batches=0).fit(model, data())
+    again = CTVOS.load_from_checkpoint(tmp_path / "last.ckpt")
+    assert again.network.query_encoder is again.network.key_encoder
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in again.state_dict().items())
+    save_tracker(tmp_path / "shared.safetensors", model.state_dict(), dict(model.hparams), model.task)
+    query, key = load_tracker(tmp_path / "shared.safetensors").features(rgb_to_lab(batch()["frames"][:, 0]))
+    assert torch.equal(query, key)
 
 
 def test_weights_that_do_not_fit_are_refused():

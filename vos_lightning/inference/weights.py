@@ -88,7 +88,8 @@ def save_tracker(path: str | Path, state: dict[str, Tensor], hparams: HParams, t
     """
     from safetensors.torch import save
 
-    half = {k: v.half().contiguous() if v.is_floating_point() else v.contiguous() for k, v in state.items()}
+    # clones, for networks may share what they hold, and a file may not
+    half = {k: (v.half() if v.is_floating_point() else v).clone().contiguous() for k, v in state.items()}
     # as bytes: safetensors' own writing would put a file in the place of a pipe or a device
     content = save(half, metadata={"task": task, "hyper_parameters": json.dumps(hparams)})
     with atomic_path(path) as file:

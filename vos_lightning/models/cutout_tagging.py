@@ -23,6 +23,7 @@ class MatchingSettings:
         encoder: of queries and keys, each its own: "resnet", as that of values, or "mast", MAST's, which has features
             at 1/4 without dilation.
         width: multiplies the channels of MAST's encoder.
+        shared: one encoder for queries and keys, as in SSVOS; the paper has one for each, which find each other late.
         normalize: scale queries and keys to length 1; the paper has raw dot products.
         temperature: divides the similarities, in training and inference; 1.0 with raw dot products.
         radius: of the window in training, in feature positions; None is the whole frame, as in the paper.
@@ -33,6 +34,7 @@ class MatchingSettings:
 
     encoder: Literal["resnet", "mast"] = "resnet"
     width: float = 0.5
+    shared: bool = False
     normalize: bool = True
     temperature: float = 0.05
     radius: int | None = None
@@ -140,7 +142,8 @@ class CutoutTagging(nn.Module):
 
         if matching.encoder == "mast" and output_stride != ReconstructionEncoder.stride:
             raise ValueError(f"output_stride is {output_stride}; MAST's encoder has {ReconstructionEncoder.stride}")
-        self.query_encoder, self.key_encoder = encoder(), encoder()
+        self.query_encoder = encoder()
+        self.key_encoder = self.query_encoder if matching.shared else encoder()
         # equal at first: what looks alike then is alike, and the read-out finds something from the first step on
         self.key_encoder.load_state_dict(self.query_encoder.state_dict())
         self.value_encoder = FeatureEncoder(value_dim, depth, width, output_stride)

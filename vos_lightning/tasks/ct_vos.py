@@ -225,7 +225,8 @@ class CTVOS(TrackingTask):
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - one of Lightning's many forms
         """Adam."""
         rate, own = self.hparams["learning_rate"], self.matching.learning_rate
-        matching = [p for encoder in self._matching_encoders for p in encoder.parameters() if p.requires_grad]
+        encoders = nn.ModuleList(self._matching_encoders)  # whose parameters are each there once
+        matching = [p for p in encoders.parameters() if p.requires_grad]
         rest = [*self.network.value_encoder.parameters(), *self.network.decoder.parameters()]
         groups: list[dict[str, Any]] = [
             {"params": rest},

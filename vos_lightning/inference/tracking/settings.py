@@ -46,7 +46,7 @@ class TrackingSettings:
         VOSError: a value out of its range.
     """
 
-    radius: int | None = 12
+    radius: int | None = 16
     topk: int | None = 6
     offsets: tuple[int, ...] = (1, 3, 9, 18)
     given_radius: int | None = None
@@ -107,6 +107,7 @@ class TrackingSettings:
 
 # The readout as SSVOS describes it, without what this library adds.
 PLAIN = TrackingSettings(
+    radius=12,
     topk=10,
     offsets=(1, 2, 3, 4),
     follow=False,
