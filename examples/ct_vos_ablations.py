@@ -82,13 +82,16 @@ def main(arguments: list[str] | None = None) -> None:
     config = read(options.config, options.root, options.set)
     rows = [row for row in ROWS if {*row.tables} & {*options.tables} and fits(row, config["data"]["init_args"])]
     file = options.output / "scores.json"
-    scores: dict[str, list[Scores]] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    earlier = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"config": config, "scores": {}}
+    if earlier["config"] != config:
+        parser.error(f"{file} has scores of other settings; give another --output")
+    scores: dict[str, list[Scores]] = earlier["scores"]
     for seed in range(options.seeds):
         for row in rows:
             done = scores.setdefault(row.name, [])
             if len(done) == seed:
                 done.append(measure(row, seed, config, options))
-                file.write_text(json.dumps(scores, indent=1), encoding="utf-8")
+                file.write_text(json.dumps({"config": config, "scores": scores}, indent=1), encoding="utf-8")
         print("\n" + table(rows, scores), flush=True)
 
 

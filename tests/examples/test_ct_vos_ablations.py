@@ -47,18 +47,24 @@ def test_two_rows_run_through_with_two_seeds_and_stand_beside_the_papers(sweep, 
     arguments = [str(davis_tree / "JPEGImages"), "--val-root", str(davis_tree), "--output", str(tmp_path)]
     arguments += ["--tables", "6", "--set", *small]
     sweep.main(arguments)
-    first = json.loads((tmp_path / "scores.json").read_text())
+    first = json.loads((tmp_path / "scores.json").read_text())["scores"]
     assert "| 3, 4, 5, 6, 7 | + zoom: the full model |" in capsys.readouterr().out
 
     sweep.main([*arguments, "--seeds", "2"])
     printed = capsys.readouterr().out
     assert "| 65.9, 66.2, 65.5 |" in printed
     assert printed.count("±") == 2 * len(sweep.MEASURES)
-    scores = json.loads((tmp_path / "scores.json").read_text())
+    scores = json.loads((tmp_path / "scores.json").read_text())["scores"]
     assert {name: seeds[0] for name, seeds in scores.items()} == {name: seeds[0] for name, seeds in first.items()}
     assert all(len(seeds) == 2 and seeds[0] != seeds[1] for seeds in scores.values())
     assert all(len(seed["curve"]) == 2 for seeds in scores.values() for seed in seeds)
     assert (tmp_path / "cross_entropy_1" / "last.ckpt").is_file()
+
+    before = (tmp_path / "scores.json").read_bytes()
+    with pytest.raises(SystemExit, match="2"):
+        sweep.main([*arguments, "data.batch_size=1"])
+    assert "has scores of other settings" in capsys.readouterr().err
+    assert (tmp_path / "scores.json").read_bytes() == before
 
 
 def test_means_stand_with_their_spread_where_there_is_one(sweep):
