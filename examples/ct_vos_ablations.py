@@ -80,10 +80,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/ct_vos_ablations"))
     options = parser.parse_args(arguments)
     config = read(options.config, options.root, options.set)
+    settings = {"config": config, "val_root": options.val_root, "year": options.year}
     rows = [row for row in ROWS if {*row.tables} & {*options.tables} and fits(row, config["data"]["init_args"])]
     file = options.output / "scores.json"
-    earlier = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"config": config, "scores": {}}
-    if earlier["config"] != config:
+    earlier = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else settings | {"scores": {}}
+    if {name: earlier.get(name) for name in settings} != settings:
         parser.error(f"{file} has scores of other settings; give another --output")
     scores: dict[str, list[Scores]] = earlier["scores"]
     for seed in range(options.seeds):
@@ -91,7 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
             done = scores.setdefault(row.name, [])
             if len(done) == seed:
                 done.append(measure(row, seed, config, options))
-                file.write_text(json.dumps({"config": config, "scores": scores}, indent=1), encoding="utf-8")
+                file.write_text(json.dumps(settings | {"scores": scores}, indent=1), encoding="utf-8")
         print("\n" + table(rows, scores), flush=True)
 
 

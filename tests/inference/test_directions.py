@@ -82,6 +82,8 @@ def test_an_object_of_one_side_takes_the_size_of_the_others():
     merged = merge_directions(Side({1: ONE}, {1: 1.0}), Side({1: torch.ones(2, 8), 2: torch.ones(2, 8)}, {1: 1.0}), 0.5)
     assert {number: probs.shape for number, probs in merged.items()} == {1: ONE.shape, 2: ONE.shape}
     assert torch.equal(merged[2], torch.ones(1, 4))
+    assert torch.equal(merge_directions(Side({}, {}), Side({1: ONE}, {1: 1.0}), 0.5)[1], ONE)
+    assert merge_directions(Side({}, {}), Side({}, {}), 0.5) == {}
 
 
 def test_given_masks_on_both_sides_of_a_gap_meet_in_it(moving_square):

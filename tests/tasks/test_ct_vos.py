@@ -180,7 +180,7 @@ def test_queries_and_keys_have_a_learning_rate_of_their_own():
     assert {id(p) for group in groups for p in group["params"]} == {id(p) for p in model.network.parameters()}
 
 
-def test_queries_and_keys_may_share_an_encoder_that_learns_from_both(tmp_path):
+def test_queries_and_keys_may_share_an_encoder_in_training_and_files(tmp_path):
     options = TINY | {"matching": {"shared": True, "learning_rate": 1e-3}}
     torch.manual_seed(0)
     model = CTVOS(**options)

@@ -52,10 +52,10 @@ def merge_directions(forward: Side, backward: Side, way: float) -> dict[int, Ten
         way: of the frames between the two, the share that lies behind this one, in [0, 1].
 
     Returns:
-        By id, (h, w) in [0, 1], all of the size of the side forward; see `Track.draw`.
+        By id, (h, w) in [0, 1], all of the size of the side forward if it knows any object; see `Track.draw`.
     """
-    size = next(iter(forward.probabilities.values())).shape
-    others = {number: resized(probs, size) for number, probs in backward.probabilities.items()}
+    sizes = [probs.shape for side in (forward, backward) for probs in side.probabilities.values()]
+    others = {number: resized(probs, sizes[0]) for number, probs in backward.probabilities.items()}
     merged = {**forward.probabilities, **others}
     for number in forward.probabilities.keys() & backward.probabilities.keys():
         better = (1 - way) * (1 - backward.arrival[number]) - way * (1 - forward.arrival[number])

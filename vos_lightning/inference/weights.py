@@ -88,8 +88,11 @@ def save_tracker(path: str | Path, state: dict[str, Tensor], hparams: HParams, t
     """
     from safetensors.torch import save
 
-    # clones, for networks may share what they hold, and a file may not
-    half = {k: (v.half() if v.is_floating_point() else v).clone().contiguous() for k, v in state.items()}
+    # copies, for networks may share what they hold, and a file may not
+    half = {
+        name: value.to(torch.float16 if value.is_floating_point() else value.dtype, copy=True).contiguous()
+        for name, value in state.items()
+    }
     # as bytes: safetensors' own writing would put a file in the place of a pipe or a device
     content = save(half, metadata={"task": task, "hyper_parameters": json.dumps(hparams)})
     with atomic_path(path) as file:

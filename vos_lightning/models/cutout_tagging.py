@@ -20,7 +20,7 @@ class MatchingSettings:
     """How the current frame is compared with past ones.
 
     Args:
-        encoder: of queries and keys, each its own: "resnet", as that of values, or "mast", MAST's, which has features
+        encoder: of queries and keys: "resnet", as that of values, or "mast", MAST's, which has features
             at 1/4 without dilation.
         width: multiplies the channels of MAST's encoder.
         shared: one encoder for queries and keys, as in SSVOS; the paper has one for each, which find each other late.
