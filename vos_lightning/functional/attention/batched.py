@@ -27,7 +27,7 @@ OUTSIDE = -1e30
 # Similarities worked on at a time, in elements: what a CPU's cache holds, and what a GPU has the memory for.
 AT_A_TIME_CPU, AT_A_TIME = 2**20, 2**27
 # Up to so many similarities of a frame are kept between the two passes of mutual matches; more are computed again.
-MAX_KEPT = 2**27
+MAX_KEPT = 2**28
 
 
 def batched_attention(
