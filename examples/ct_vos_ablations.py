@@ -11,8 +11,10 @@ J&F stand the true matches (`benchmarks/matches.py`) of the sequences' first fra
 
 import argparse
 import importlib
+import inspect
 import json
 import statistics
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,7 +81,10 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--output", type=Path, default=Path("runs/ct_vos_ablations"))
     options = parser.parse_args(arguments)
-    config = read(options.config, options.root, options.set)
+    try:
+        config = read(options.config, options.root, options.set)
+    except ValueError as error:
+        parser.error(str(error))
     settings = {"config": config, "val_root": options.val_root, "year": options.year}
     rows = [row for row in ROWS if {*row.tables} & {*options.tables} and fits(row, config["data"]["init_args"])]
     file = options.output / "scores.json"
@@ -97,15 +102,29 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def read(path: Path, root: str, changes: list[str]) -> dict[str, Any]:
-    """The base config with the changes."""
+    """The base config with the changes.
+
+    Raises:
+        ValueError: a change of what there isn't.
+    """
     config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     config["data"]["init_args"]["root"] = root
     for change in changes:
-        place, value = change.split("=", 1)
-        part, option = place.split(".", 1)
+        place, _, value = change.partition("=")
+        part, _, option = place.partition(".")
+        classes = {"model": CTVOS, "data": data_class(config), "trainer": pl.Trainer}
+        if part not in classes or option not in inspect.signature(classes[part]).parameters:
+            raise ValueError(f"--set {change}: no option {place}")
         options = config[part] if part == "trainer" else config[part]["init_args"]
         options[option] = yaml.safe_load(value)
     return config
+
+
+def data_class(config: dict[str, Any]) -> type:
+    """Of the datamodule."""
+    module, name = config["data"]["class_path"].rsplit(".", 1)
+    found: type = getattr(importlib.import_module(module), name)
+    return found
 
 
 def fits(row: Row, data: dict[str, Any]) -> bool:
@@ -117,8 +136,7 @@ def measure(row: Row, seed: int, config: dict[str, Any], options: argparse.Names
     """Train one row and score it."""
     pl.seed_everything(seed, workers=True)
     folder = options.output / f"{row.name.replace(' ', '_').replace(':', '')}_{seed}"
-    module, name = config["data"]["class_path"].rsplit(".", 1)
-    data = getattr(importlib.import_module(module), name)(**(config["data"]["init_args"] | row.data | {"seed": seed}))
+    data = data_class(config)(**(config["data"]["init_args"] | row.data | {"seed": seed}))
     labelled = DAVISDataModule(options.val_root, year=options.year)
     model = CTVOS(**merged(config["model"]["init_args"], row.model))
     curve = MatchCurve(labelled)
@@ -135,7 +153,10 @@ class MatchCurve(pl.Callback):
 
     def __init__(self, labelled: DAVISDataModule) -> None:
         sequences = labelled.sequences("validate")
-        self.frames = [torch.from_numpy(sequence["frames"][0].copy()).permute(2, 0, 1) for sequence in sequences]
+        self.frames = {
+            sequence["sequence"]: torch.from_numpy(sequence["frames"][0].copy()).permute(2, 0, 1)
+            for sequence in sequences
+        }
         self.shares: list[float] = []
 
     def on_train_start(self, trainer: pl.Trainer, model: CTVOS) -> None:
@@ -151,7 +172,10 @@ class MatchCurve(pl.Callback):
         """One more."""
         model.eval()
         tracker = model.tracker().prepared(model.device)
-        shares = [true_match_share(tracker, frame.to(model.device), seed) for seed, frame in enumerate(self.frames)]
+        shares = [
+            true_match_share(tracker, frame.to(model.device), zlib.crc32(name.encode()))  # the warps of validation
+            for name, frame in self.frames.items()
+        ]
         model.train()
         self.shares.append(100 * sum(shares) / len(shares))
 

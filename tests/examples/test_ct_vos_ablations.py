@@ -39,6 +39,14 @@ def test_rows_that_clips_are_too_short_for_are_left_out(sweep):
     assert "5 frames zoomed" not in fitting
 
 
+@pytest.mark.parametrize("change", ["trainer.max_step=3", "modell.width=1", "data=3", "data.frames.size=3"])
+def test_changes_of_what_there_is_not_are_refused_by_name(sweep, change, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        sweep.main([str(tmp_path), "--val-root", str(tmp_path), "--output", str(tmp_path / "new"), "--set", change])
+    assert f"--set {change}: no option" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 def test_two_rows_run_through_with_two_seeds_and_stand_beside_the_papers(sweep, davis_tree, tmp_path, capsys):
     small = ["model.width=0.125", "model.key_dim=8", "model.value_dim=8", "data.batch_size=2", "data.num_workers=0"]
     small += ["model.matching={encoder: mast, width: 0.125}", "data.crop_size=32", "data.short_side=32"]
@@ -58,6 +66,8 @@ def test_two_rows_run_through_with_two_seeds_and_stand_beside_the_papers(sweep, 
     assert {name: seeds[0] for name, seeds in scores.items()} == {name: seeds[0] for name, seeds in first.items()}
     assert all(len(seeds) == 2 and seeds[0] != seeds[1] for seeds in scores.values())
     assert all(len(seed["curve"]) == 2 for seeds in scores.values() for seed in seeds)
+    ends = [(seed["curve"][-1], seed["true_matches"]) for seeds in scores.values() for seed in seeds]
+    assert all(end == pytest.approx(share, abs=1e-4) for end, share in ends)
     assert (tmp_path / "cross_entropy_1" / "last.ckpt").is_file()
 
     before = (tmp_path / "scores.json").read_bytes()
