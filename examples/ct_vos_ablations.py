@@ -10,12 +10,12 @@ J&F stand the true matches (`benchmarks/matches.py`) of the sequences' first fra
 """
 
 import argparse
-import importlib
 import inspect
 import json
 import statistics
 import zlib
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -112,19 +112,12 @@ def read(path: Path, root: str, changes: list[str]) -> dict[str, Any]:
     for change in changes:
         place, _, value = change.partition("=")
         part, _, option = place.partition(".")
-        classes = {"model": CTVOS, "data": data_class(config), "trainer": pl.Trainer}
+        classes = {"model": CTVOS, "data": resolve_name(config["data"]["class_path"]), "trainer": pl.Trainer}
         if part not in classes or option not in inspect.signature(classes[part]).parameters:
             raise ValueError(f"--set {change}: no option {place}")
         options = config[part] if part == "trainer" else config[part]["init_args"]
         options[option] = yaml.safe_load(value)
     return config
-
-
-def data_class(config: dict[str, Any]) -> type:
-    """Of the datamodule."""
-    module, name = config["data"]["class_path"].rsplit(".", 1)
-    found: type = getattr(importlib.import_module(module), name)
-    return found
 
 
 def fits(row: Row, data: dict[str, Any]) -> bool:
@@ -136,7 +129,7 @@ def measure(row: Row, seed: int, config: dict[str, Any], options: argparse.Names
     """Train one row and score it."""
     pl.seed_everything(seed, workers=True)
     folder = options.output / f"{row.name.replace(' ', '_').replace(':', '')}_{seed}"
-    data = data_class(config)(**(config["data"]["init_args"] | row.data | {"seed": seed}))
+    data = resolve_name(config["data"]["class_path"])(**(config["data"]["init_args"] | row.data | {"seed": seed}))
     labelled = DAVISDataModule(options.val_root, year=options.year)
     model = CTVOS(**merged(config["model"]["init_args"], row.model))
     curve = MatchCurve(labelled)

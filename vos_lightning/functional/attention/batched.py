@@ -26,8 +26,8 @@ TILE = 8
 OUTSIDE = -1e30
 # Similarities worked on at a time, in elements: what a CPU's cache holds, and what a GPU has the memory for.
 AT_A_TIME_CPU, AT_A_TIME = 2**20, 2**27
-# Up to so many similarities of a frame are kept between the two passes of mutual matches; more are computed again.
-MAX_KEPT = 2**28
+# Bytes of a frame's similarities that are kept between the two passes of mutual matches; more are computed again.
+MAX_KEPT = 2**29
 
 
 def batched_attention(
@@ -307,7 +307,7 @@ class _Group:
         rows = (grid.strips + grid.reach[0] - 1) * TILE
         full = torch.promote_types(self._keys.dtype, torch.float32)
         largest = self._keys.new_full((rows, grid.columns, len(grid.members)), OUTSIDE, dtype=full)
-        if grid.per_strip * grid.strips <= MAX_KEPT:
+        if grid.per_strip * grid.strips * self._keys.element_size() <= MAX_KEPT:
             shape = (grid.strips, grid.tiles, TILE * TILE, grid.reach[1] * TILE * grid.column)
             self._kept = self._scratch("similarities", shape)
         for chunk in chunks:
